@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/plumbline/plumbline/emulator"
+)
+
+func emulatorCommand(a *app) *cobra.Command {
+	var listen, account string
+	var action time.Duration
+	cmd := &cobra.Command{
+		Use:   "emulator",
+		Short: "Serve an AWS CodePipeline of your own on this machine",
+		Long: `Serve CodePipeline, the tagging API and STS on one address, for all regions: for
+trying things out and for tests. Nothing is kept when it ends. Any credentials do; an
+access key id of twelve digits chooses the account.
+
+Faults and the outcomes of executions can be scripted over HTTP; see the package
+documentation of github.com/plumbline/plumbline/emulator.`,
+		Example: `  plumbline emulator --listen 127.0.0.1:4566
+  aws --endpoint-url http://127.0.0.1:4566 codepipeline list-pipelines --region us-east-1`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			listener, err := net.Listen("tcp", listen)
+			if err != nil {
+				return fmt.Errorf("listening on %s: %w", listen, err)
+			}
+			fmt.Fprintf(a.stdout, "serving CodePipeline on http://%s\n", listener.Addr())
+			return serve(cmd.Context(), listener, emulator.New(emulator.Options{Account: account, ActionDuration: action}))
+		},
+	}
+	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:4566", "address to listen on; port 0 takes any")
+	cmd.Flags().StringVar(&account, "account", "", "account of requests whose access key says none (default 123456789012)")
+	cmd.Flags().DurationVar(&action, "action-duration", 0, "how long each action of an execution takes")
+	return cmd
+}
+
+// serve serves until ctx ends, then lets calls in flight finish.
+func serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(listener) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	err := server.Shutdown(last)
+	if served := <-done; !errors.Is(served, http.ErrServerClosed) {
+		err = errors.Join(err, served)
+	}
+	return err
+}

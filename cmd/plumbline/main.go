@@ -1,0 +1,131 @@
+// Plumbline keeps AWS CodePipeline true to git. See the README for what it does and docs/design.md for how.
+//
+// This package is the program: one file per command, the wiring between the packages, and the exit codes.
+//
+//	main.go     streams, signals, exit codes, the table of commands
+//	world.go    from configuration and flags to targets and sources
+//	render.go   what people read
+//	…           a file for each command
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], &app{
+		stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, environ: os.Environ(),
+		terminal: term.IsTerminal(int(os.Stdout.Fd())),
+	})
+	stop()
+	os.Exit(code)
+}
+
+// The exit codes, one table for all commands.
+const (
+	exitDone        = 0   // nothing to do, or done
+	exitError       = 1   // an error; of validate: a problem of severity error
+	exitDifferences = 2   // of plan --detailed-exitcode: something differs
+	exitHeld        = 3   // of apply: something that git asks for was held
+	exitInterrupted = 130 // by a signal
+)
+
+// app is what a command may use of the outside.
+type app struct {
+	stdout, stderr io.Writer
+	getenv         func(string) string
+	environ        []string
+	terminal       bool // stdout is one
+	colour         bool
+}
+
+// exitCode is an error that says nothing: the command has reported all there is and only the code is left.
+type exitCode int
+
+func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
+
+// hinted is an error with a remedy.
+type hinted struct {
+	error
+	hint string
+}
+
+func (h hinted) Unwrap() error { return h.error }
+
+// run runs one command line and returns the exit code.
+func run(ctx context.Context, args []string, a *app) int {
+	root := a.rootCommand()
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	var code exitCode
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.As(err, &code):
+		return int(code)
+	}
+	fmt.Fprintf(a.stderr, "plumbline: error: %s\n", strings.TrimSpace(err.Error()))
+	var h hinted
+	if errors.As(err, &h) {
+		fmt.Fprintf(a.stderr, "plumbline: hint: %s\n", h.hint)
+	}
+	if ctx.Err() != nil {
+		return exitInterrupted
+	}
+	return exitError
+}
+
+func (a *app) rootCommand() *cobra.Command {
+	var colour string
+	root := &cobra.Command{
+		Use:   "plumbline",
+		Short: "Keep AWS CodePipeline true to git",
+		Long: `Plumbline keeps AWS CodePipeline true to git: a repository of pipeline JSON files is
+the source of truth; plumbline validates every file, compares it with the live
+pipelines of every configured region, and applies what changed.
+
+Exit codes: 0 nothing to do or done; 1 error; 2 differences (plan --detailed-exitcode);
+3 something wanted was held (apply); 130 interrupted.`,
+		SilenceErrors: true, SilenceUsage: true,
+		PersistentPreRunE: func(*cobra.Command, []string) error { return a.setColour(colour) },
+	}
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.PersistentFlags().StringVar(&colour, "color", "auto", "colour in the output: auto, always or never")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return hinted{err, fmt.Sprintf("`%s --help` lists the flags", cmd.CommandPath())}
+	})
+	for _, command := range []func(*app) *cobra.Command{
+		validateCommand, planCommand, applyCommand, listCommand, demoCommand, emulatorCommand, versionCommand,
+	} {
+		root.AddCommand(command(a))
+	}
+	return root
+}
+
+// setColour decides once: the flag, then NO_COLOR and TERM=dumb, then whether stdout is a terminal.
+func (a *app) setColour(flag string) error {
+	switch flag {
+	case "always":
+		a.colour = true
+	case "never":
+		a.colour = false
+	case "auto":
+		a.colour = a.terminal && a.getenv("NO_COLOR") == "" && a.getenv("TERM") != "dumb"
+	default:
+		return fmt.Errorf("--color takes auto, always or never, not %q", flag)
+	}
+	return nil
+}

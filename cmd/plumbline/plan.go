@@ -1,0 +1,325 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/plumbline/plumbline/config"
+	"github.com/plumbline/plumbline/journal"
+	"github.com/plumbline/plumbline/live"
+	"github.com/plumbline/plumbline/pipeline"
+	"github.com/plumbline/plumbline/sync"
+)
+
+// passFlags are the flags of the commands that make a pass.
+type passFlags struct {
+	worldFlags
+	overwrite bool
+	sweep     bool
+	output    string
+}
+
+func (f *passFlags) add(cmd *cobra.Command) {
+	f.addConfig(cmd)
+	f.addSource(cmd)
+	f.addTargets(cmd)
+	cmd.Flags().BoolVar(&f.overwrite, "overwrite", false, "git wins: also put back what somebody changed in AWS")
+	cmd.Flags().BoolVar(&f.sweep, "sweep", false, "read every pipeline, also those whose version says that nothing changed")
+	outputFlag(cmd, &f.output, "text or json")
+}
+
+func planCommand(a *app) *cobra.Command {
+	var f passFlags
+	var detailed bool
+	cmd := &cobra.Command{
+		Use:   "plan [PIPELINE|FILE|FOLDER]...",
+		Short: "Show what apply would do",
+		Long: `Compare the files with the live pipelines of every target and show what apply would
+do, and what it would hold and why. Nothing is written.
+
+Exit codes: 0 no error; 1 an error; with --detailed-exitcode also 2: something differs.`,
+		Example: `  plumbline plan
+  plumbline plan pipelines/ --region us-east-1 --region eu-west-1
+  plumbline plan web -o json`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			reports, err := a.passes(cmd.Context(), &f, args, nil)
+			if err != nil {
+				return err
+			}
+			if err := a.show(&f, reports, "Plan"); err != nil {
+				return err
+			}
+			differences := slices.ContainsFunc(reports, func(r *sync.Report) bool {
+				return slices.ContainsFunc(r.Changes, func(c sync.Change) bool { return c.Differs() })
+			})
+			switch {
+			case failed(reports):
+				return exitCode(exitError)
+			case detailed && differences:
+				return exitCode(exitDifferences)
+			}
+			return nil
+		},
+	}
+	f.add(cmd)
+	cmd.Flags().BoolVar(&detailed, "detailed-exitcode", false, "exit 2 when something differs")
+	return cmd
+}
+
+func applyCommand(a *app) *cobra.Command {
+	var f passFlags
+	var stateDir string
+	cmd := &cobra.Command{
+		Use:   "apply [PIPELINE|FILE|FOLDER]...",
+		Short: "Make the live pipelines what the files say",
+		Long: `Make one pass over every target and write what changed in git: create, update, tags.
+What somebody changed in AWS is reported and left alone, unless --overwrite lets git win.
+Nothing is deleted. Targets that are readOnly in the configuration are left alone.
+
+Exit codes: 0 nothing to do, or done; 1 an error; 3 something that git asks for was held.`,
+		Example: `  plumbline apply
+  plumbline apply web --overwrite
+  plumbline apply pipelines/ --region us-east-1 --region eu-west-1`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			j, err := a.openJournal(&f, stateDir)
+			if err != nil {
+				return err
+			}
+			defer j.Close()
+			reports, err := a.passes(cmd.Context(), &f, args, j)
+			if err != nil {
+				return err
+			}
+			if err := a.show(&f, reports, "Apply"); err != nil {
+				return err
+			}
+			held := slices.ContainsFunc(reports, func(r *sync.Report) bool {
+				return slices.ContainsFunc(r.Changes, func(c sync.Change) bool { return c.Outcome == sync.Held && c.Wanted() })
+			})
+			switch {
+			case cmd.Context().Err() != nil:
+				return exitCode(exitInterrupted)
+			case failed(reports):
+				return exitCode(exitError)
+			case held:
+				return exitCode(exitHeld)
+			}
+			return nil
+		},
+	}
+	f.add(cmd)
+	cmd.Flags().StringVar(&stateDir, "state-dir", "", "folder for the journal of what was written (default state.dir of the configuration, else /var/lib/plumbline or ~/.local/state/plumbline)")
+	return cmd
+}
+
+// openJournal opens the journal in the first folder that the flag, the configuration, the environment or
+// custom names.
+func (a *app) openJournal(f *passFlags, dir string) (*journal.Journal, error) {
+	cfg, err := a.settings(&f.worldFlags)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range []string{cfg.State.Dir, a.getenv("PLUMBLINE_STATE_DIR")} {
+		if dir == "" {
+			dir = d
+		}
+	}
+	if dir != "" {
+		return journal.Open(dir)
+	}
+	if j, err := journal.Open(config.Default().State.Dir); err == nil {
+		return j, nil
+	}
+	state := a.getenv("XDG_STATE_HOME")
+	if state == "" {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return nil, hinted{err, "name a folder with --state-dir"}
+		}
+		state = filepath.Join(home, ".local", "state")
+	}
+	j, err := journal.Open(filepath.Join(state, "plumbline"))
+	if err != nil {
+		return nil, hinted{err, "name a folder that can be written with --state-dir"}
+	}
+	return j, nil
+}
+
+// restarts is how often a pass starts over because its source moved meanwhile.
+const restarts = 5
+
+// passes makes one pass over every target, side by side. Without a journal they are plans.
+func (a *app) passes(ctx context.Context, f *passFlags, args []string, j *journal.Journal) ([]*sync.Report, error) {
+	if f.output != "text" && f.output != "json" {
+		return nil, badOutput(f.output, "text", "json")
+	}
+	w, err := a.open(ctx, &f.worldFlags, args)
+	if err != nil {
+		return nil, err
+	}
+	for i := range w.targets {
+		t := &w.targets[i]
+		t.Mode, t.Memory = sync.Apply, &sync.Memory{} // whatever the mode says about the daemon
+		if f.overwrite {
+			t.Mode = sync.Enforce
+		}
+		if j != nil {
+			t.Journal, t.Writer = j, live.NewWriter(t.Live.(*live.Reader))
+		}
+	}
+	for range restarts {
+		reports, err := w.passOnce(ctx, f.sweep)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.ContainsFunc(reports, func(r *sync.Report) bool { return errors.Is(r.Err, sync.ErrMoved) }) {
+			return reports, w.checkNames(reports)
+		}
+		fmt.Fprintln(a.stderr, "the source has moved; starting over with what it holds now")
+	}
+	return nil, hinted{fmt.Errorf("the source moved %d times while it was read", restarts), "try again when it is quiet"}
+}
+
+func (w *world) passOnce(ctx context.Context, sweep bool) ([]*sync.Report, error) {
+	tree, err := w.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	reports := make([]*sync.Report, len(w.targets))
+	var group errgroup.Group
+	for i, t := range w.targets {
+		group.Go(func() error {
+			reports[i] = sync.Pass(ctx, sync.Input{
+				Instance: w.cfg.Name, Sources: w.sourceNames(), Tree: tree, Target: t, Only: w.only, Partial: w.partial(), Sweep: sweep, Moved: w.moved,
+			})
+			return nil
+		})
+	}
+	return reports, group.Wait()
+}
+
+// checkNames refuses names that no target knows.
+func (w *world) checkNames(reports []*sync.Report) error {
+	if len(w.only) == 0 {
+		return nil
+	}
+	unknown := w.only
+	var known []string
+	for _, r := range reports {
+		if r.Err != nil {
+			return nil
+		}
+		unknown = r.UnknownNames(unknown)
+		for name := range r.Known {
+			known = append(known, name)
+		}
+	}
+	if len(unknown) == 0 {
+		return nil
+	}
+	slices.Sort(known)
+	err := fmt.Errorf("no file and no target has a pipeline called %s", strings.Join(unknown, ", "))
+	if c := pipeline.Closest(unknown[0], slices.Compact(known)); c != "" {
+		return hinted{err, fmt.Sprintf("did you mean %s?", c)}
+	}
+	return err
+}
+
+// failed reports whether anything went wrong that is not a hold.
+func failed(reports []*sync.Report) bool {
+	return slices.ContainsFunc(reports, func(r *sync.Report) bool {
+		return r.Err != nil || r.Counts()[sync.StatusUnknown] > 0 || pipeline.HasErrors(r.Problems) ||
+			slices.ContainsFunc(r.Changes, func(c sync.Change) bool { return c.Outcome == sync.Failed || c.Outcome == sync.Skipped })
+	})
+}
+
+// show prints the reports.
+func (a *app) show(f *passFlags, reports []*sync.Report, title string) error {
+	if f.output == "json" {
+		return writeJSON(a.stdout, reportJSON(reports))
+	}
+	a.printProblems(a.stdout, mergeProblems(reports))
+	for _, r := range reports {
+		a.printReport(a.stdout, r)
+	}
+	fmt.Fprintln(a.stdout, summary(reports, title))
+	return nil
+}
+
+// mergeProblems returns the problems of all reports, those that every target sees once.
+func mergeProblems(reports []*sync.Report) []pipeline.Problem {
+	seen := map[pipeline.Problem]int{}
+	for _, r := range reports {
+		for _, p := range r.Problems {
+			seen[p]++
+		}
+	}
+	var all []pipeline.Problem
+	for _, r := range reports {
+		for _, p := range r.Problems {
+			switch {
+			case seen[p] == len(reports) && len(reports) > 1:
+				all = append(all, p)
+				seen[p] = 0
+			case seen[p] > 0:
+				if len(reports) > 1 {
+					p.Target = r.Target
+				}
+				all = append(all, p)
+			}
+		}
+	}
+	pipeline.SortProblems(all)
+	return all
+}
+
+// summary is the last line: "Plan: 2 to create, 1 to update, 1 held."
+func summary(reports []*sync.Report, title string) string {
+	counts := map[string]int{}
+	var order []string
+	add := func(what string) {
+		if counts[what] == 0 {
+			order = append(order, what)
+		}
+		counts[what]++
+	}
+	for _, r := range reports {
+		if r.Err != nil {
+			add("unreachable")
+		}
+		for i := range r.Changes {
+			c := &r.Changes[i]
+			switch c.Outcome {
+			case sync.Planned:
+				add("to " + string(c.Verb))
+			case sync.Applied:
+				add(past(c.Verb))
+			default:
+				add(string(c.Outcome))
+			}
+		}
+	}
+	if len(order) == 0 {
+		return title + ": nothing to do."
+	}
+	parts := make([]string, len(order))
+	for i, what := range order {
+		parts[i] = fmt.Sprintf("%d %s", counts[what], what)
+	}
+	return title + ": " + strings.Join(parts, ", ") + "."
+}
+
+func past(v sync.Verb) string {
+	if v == sync.Tag {
+		return "tagged"
+	}
+	return strings.TrimSuffix(string(v), "e") + "ed"
+}

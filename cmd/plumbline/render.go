@@ -1,0 +1,264 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/jedib0t/go-pretty/v6/text"
+	"github.com/spf13/cobra"
+
+	"github.com/plumbline/plumbline/differ"
+	"github.com/plumbline/plumbline/pipeline"
+	"github.com/plumbline/plumbline/sync"
+)
+
+func outputFlag(cmd *cobra.Command, output *string, formats string) {
+	cmd.Flags().StringVarP(output, "output", "o", "text", "output: "+formats)
+}
+
+func badOutput(output string, known ...string) error {
+	err := fmt.Errorf("there is no output %q", output)
+	return hinted{err, "-o takes " + strings.Join(known, " or ")}
+}
+
+func writeJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+// paint colours a text, where there is colour. The text itself carries the meaning.
+func (a *app) paint(c text.Color, s string) string {
+	if !a.colour {
+		return s
+	}
+	// The library looks at the environment for itself; whether there is colour was decided once, in setColour.
+	text.EnableColors()
+	return c.Sprint(s)
+}
+
+// one returns a count with its noun.
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// printProblems writes problems as lines that editors can jump to.
+func (a *app) printProblems(w io.Writer, problems []pipeline.Problem) {
+	colours := map[pipeline.Severity]text.Color{pipeline.Error: text.FgRed, pipeline.Warning: text.FgYellow, pipeline.Note: text.FgCyan}
+	for _, p := range problems {
+		target := ""
+		if p.Target != "" {
+			target = " [target " + p.Target + "]"
+		}
+		fmt.Fprintf(w, "%s: %s: %s (%s)%s\n", printable(p.Place()), a.paint(colours[p.Severity], string(p.Severity)), printable(p.Message), p.Rule, target)
+		if p.Hint != "" {
+			fmt.Fprintf(w, "    hint: %s\n", printable(p.Hint))
+		}
+	}
+}
+
+// printable keeps text from a repository or from AWS on its line: control characters are escaped.
+func printable(s string) string {
+	clean := strings.IndexFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 || bidi(r) }) < 0
+	if clean {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range s {
+		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 || bidi(r) {
+			fmt.Fprintf(&b, "\\u%04x", r)
+			continue
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+// bidi reports whether a character changes the direction of writing, with which a line can be made to read as
+// another.
+func bidi(r rune) bool {
+	return r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069
+}
+
+func problemSummary(files int, problems []pipeline.Problem) string {
+	counts := map[pipeline.Severity]int{}
+	for _, p := range problems {
+		counts[p.Severity]++
+	}
+	if len(problems) == 0 {
+		return count(files, "file") + ": no problems"
+	}
+	parts := []string{count(counts[pipeline.Error], "error")}
+	if n := counts[pipeline.Warning]; n > 0 {
+		parts = append(parts, count(n, "warning"))
+	}
+	if n := counts[pipeline.Note]; n > 0 {
+		parts = append(parts, count(n, "note"))
+	}
+	return count(files, "file") + ": " + strings.Join(parts, ", ")
+}
+
+// printReport writes what a pass found, or did, in one target.
+func (a *app) printReport(w io.Writer, r *sync.Report) {
+	title := r.Target
+	if r.Region != r.Target {
+		title += " " + r.Region
+	}
+	if r.Account != "" {
+		title += " (" + r.Account + ")"
+	}
+	if len(r.Changes) == 0 && r.Err == nil {
+		fmt.Fprintf(w, "%s: nothing to do%s\n", a.paint(text.Bold, title), statusWords(r))
+		a.printStates(w, r)
+		return
+	}
+	fmt.Fprintf(w, "%s:%s\n", a.paint(text.Bold, title), strings.TrimPrefix(statusWords(r), ";"))
+	a.printStates(w, r)
+	for i := range r.Changes {
+		a.printChange(w, &r.Changes[i])
+	}
+	if r.Err != nil {
+		fmt.Fprintf(w, "  %s %s\n", a.paint(text.FgRed, "error:"), printable(r.Err.Error()))
+	}
+}
+
+// statusWords sums the statuses up: "; 3 synced, 1 drifted".
+func statusWords(r *sync.Report) string {
+	counts := r.Counts()
+	var parts []string
+	for _, s := range []sync.Status{sync.StatusSynced, sync.StatusPending, sync.StatusMissing, sync.StatusDrifted, sync.StatusExtra, sync.StatusInvalid, sync.StatusUnknown} {
+		if n := counts[s]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, s))
+		}
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return "; " + strings.Join(parts, ", ")
+}
+
+// printStates writes the pipelines that no change speaks of and that are worth a line all the same.
+func (a *app) printStates(w io.Writer, r *sync.Report) {
+	changing := map[string]bool{}
+	for _, c := range r.Changes {
+		changing[c.Pipeline] = true
+	}
+	for _, s := range r.Pipelines {
+		if s.Status == sync.StatusUnknown && r.Err == nil || s.Why != "" && s.Status != "" && s.Status != sync.StatusUnknown && !changing[s.Name] {
+			fmt.Fprintf(w, "  %s %s: %s; %s\n", a.paint(text.FgCyan, "!"), printable(s.Name), s.Status, printable(s.Why))
+		}
+	}
+}
+
+func (a *app) printChange(w io.Writer, c *sync.Change) {
+	signs := map[sync.Verb]string{sync.Create: "+", sync.Update: "~", sync.Tag: "~", sync.Delete: "-", sync.Adopt: "="}
+	colour := map[sync.Verb]text.Color{sync.Create: text.FgGreen, sync.Update: text.FgYellow, sync.Tag: text.FgYellow, sync.Delete: text.FgRed, sync.Adopt: text.FgCyan}[c.Verb]
+	outcome := ""
+	switch c.Outcome {
+	case sync.Applied:
+		outcome = ": " + a.paint(text.FgGreen, "done")
+	case sync.Failed:
+		outcome = ": " + a.paint(text.FgRed, "failed")
+	case sync.Skipped:
+		outcome = ": not reached"
+	}
+	fmt.Fprintf(w, "  %s %s  %s%s\n", a.paint(colour, signs[c.Verb]), printable(c.Pipeline), c.Sentence(), outcome)
+	for _, e := range c.Edits {
+		fmt.Fprintf(w, "      %s %s\n", a.paint(editColour(e), e.Sign()), printable(e.Sentence()))
+	}
+	if c.Hold != sync.HoldNone {
+		fmt.Fprintf(w, "      %s %s\n", a.paint(text.FgMagenta, "held ("+string(c.Hold)+"):"), printable(c.Reason))
+	}
+	for _, note := range c.Notes {
+		fmt.Fprintf(w, "      note: %s\n", printable(note))
+	}
+	if c.Err != nil {
+		fmt.Fprintf(w, "      %s %s\n", a.paint(text.FgRed, "error:"), printable(c.Err.Error()))
+	}
+}
+
+func editColour(e differ.Edit) text.Color {
+	return map[string]text.Color{"+": text.FgGreen, "-": text.FgRed, "~": text.FgYellow}[e.Sign()]
+}
+
+// The JSON of plan and apply.
+type planJSON struct {
+	Targets []targetJSON `json:"targets"`
+	Changes []changeJSON `json:"changes"`
+}
+
+type targetJSON struct {
+	Name      string             `json:"name"`
+	Account   string             `json:"account"`
+	Region    string             `json:"region"`
+	Error     string             `json:"error,omitempty"`
+	Pipelines []stateJSON        `json:"pipelines"`
+	Problems  []pipeline.Problem `json:"problems"`
+}
+
+type stateJSON struct {
+	Name      string         `json:"name"`
+	Status    sync.Status    `json:"status"`
+	Ownership sync.Ownership `json:"ownership,omitempty"`
+	Owner     string         `json:"owner,omitempty"`
+	Why       string         `json:"why,omitempty"`
+	Version   int64          `json:"version,omitempty"`
+	File      string         `json:"file,omitempty"`
+}
+
+type changeJSON struct {
+	Target   string        `json:"target"`
+	Account  string        `json:"account"`
+	Region   string        `json:"region"`
+	Pipeline string        `json:"pipeline"`
+	Verb     sync.Verb     `json:"verb"`
+	Cause    sync.Cause    `json:"cause"`
+	Hold     sync.Hold     `json:"hold"`
+	Reason   string        `json:"reason,omitempty"`
+	Outcome  sync.Outcome  `json:"outcome"`
+	Error    string        `json:"error,omitempty"`
+	Notes    []string      `json:"notes,omitempty"`
+	Sentence string        `json:"sentence"`
+	Edits    []differ.Edit `json:"edits"`
+}
+
+// reportJSON translates reports; its lists are never null.
+func reportJSON(reports []*sync.Report) planJSON {
+	out := planJSON{Targets: []targetJSON{}, Changes: []changeJSON{}}
+	for _, r := range reports {
+		t := targetJSON{Name: r.Target, Account: r.Account, Region: r.Region, Error: errorText(r.Err), Pipelines: []stateJSON{}, Problems: r.Problems}
+		if t.Problems == nil {
+			t.Problems = []pipeline.Problem{}
+		}
+		for _, s := range r.Pipelines {
+			sj := stateJSON{Name: s.Name, Status: s.Status, Ownership: s.Ownership, Owner: s.Owner, Why: s.Why, File: s.Path}
+			if s.Live != nil {
+				sj.Version = s.Live.Version
+			}
+			t.Pipelines = append(t.Pipelines, sj)
+		}
+		out.Targets = append(out.Targets, t)
+		for i := range r.Changes {
+			c := &r.Changes[i]
+			edits := c.Edits
+			if edits == nil {
+				edits = []differ.Edit{}
+			}
+			out.Changes = append(out.Changes, changeJSON{c.Target, c.Account, c.Region, c.Pipeline, c.Verb, c.Cause, c.Hold, c.Reason, c.Outcome, errorText(c.Err), c.Notes, c.Sentence(), edits})
+		}
+	}
+	return out
+}
+
+func errorText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}

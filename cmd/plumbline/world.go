@@ -1,0 +1,375 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/spf13/cobra"
+
+	"github.com/plumbline/plumbline/config"
+	"github.com/plumbline/plumbline/live"
+	"github.com/plumbline/plumbline/pipeline"
+	"github.com/plumbline/plumbline/source"
+	"github.com/plumbline/plumbline/sync"
+)
+
+// defaultConfig is read when it is there and no flag names another.
+const defaultConfig = "plumbline.yaml"
+
+// worldFlags are the flags with which a command says where it works. AWS's words are the AWS CLI's.
+type worldFlags struct {
+	config      string
+	regions     []string
+	targets     []string
+	profile     string
+	endpointURL string
+	dir, url    string
+}
+
+func (f *worldFlags) addConfig(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.config, "config", "", "configuration file (default "+defaultConfig+", where there is one)")
+}
+
+func (f *worldFlags) addTargets(cmd *cobra.Command) {
+	cmd.Flags().StringSliceVar(&f.regions, "region", nil, "AWS Region; may be given several times. With a configuration: only its targets in these regions")
+	cmd.Flags().StringSliceVar(&f.targets, "target", nil, "only these targets of the configuration")
+	cmd.Flags().StringVar(&f.profile, "profile", "", "profile of the AWS configuration files")
+	cmd.Flags().StringVar(&f.endpointURL, "endpoint-url", "", "ask this address instead of AWS (plain http to this machine only)")
+}
+
+func (f *worldFlags) addSource(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.dir, "dir", "", "a folder of pipeline files, instead of the configuration's sources")
+	cmd.Flags().StringVar(&f.url, "url", "", "a local git repository of pipeline files, instead of the configuration's sources")
+}
+
+// world is where a command works.
+type world struct {
+	cfg     *config.Config
+	targets []sync.Target
+	origins []*origin
+	only    []string // pipelines named on the command line
+}
+
+// origin is one source as configured, and how it is read anew.
+type origin struct {
+	name   string
+	source *source.Source // nil for files named on the command line
+	fixed  *source.Snapshot
+	sync.Origin
+}
+
+// settings reads the configuration, or starts an empty one where there is none.
+func (a *app) settings(f *worldFlags) (*config.Config, error) {
+	path := f.config
+	if path == "" {
+		path = defaultConfig
+		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+			c := config.Default()
+			c.State.Dir = ""
+			return c, nil
+		}
+	}
+	c, err := config.Load(path, a.environ)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, hinted{err, "--config names a file; without it, flags such as --dir and --region say what is needed"}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if c.State.Dir == config.Default().State.Dir {
+		c.State.Dir = ""
+	}
+	return c, nil
+}
+
+// chooseTargets returns the targets that the flags leave of the configuration's, or those that the flags make.
+func (a *app) chooseTargets(f *worldFlags, cfg *config.Config) ([]config.Target, error) {
+	if len(cfg.Targets) == 0 {
+		regions := f.regions
+		if len(regions) == 0 {
+			for _, name := range []string{"AWS_REGION", "AWS_DEFAULT_REGION"} {
+				if r := a.getenv(name); r != "" && len(regions) == 0 {
+					regions = []string{r}
+				}
+			}
+		}
+		if len(regions) == 0 {
+			return nil, hinted{errors.New("no region is given"), "name one or more with --region, or list them in " + defaultConfig}
+		}
+		var targets []config.Target
+		for _, r := range regions {
+			if slices.ContainsFunc(targets, func(t config.Target) bool { return t.Name == r }) {
+				continue
+			}
+			targets = append(targets, config.Target{Name: r, Region: r, Policy: cfg.Policy.TargetPolicy})
+		}
+		return targets, nil
+	}
+	var targets []config.Target
+	for _, t := range cfg.Targets {
+		if (len(f.regions) == 0 || slices.Contains(f.regions, t.Region)) && (len(f.targets) == 0 || slices.Contains(f.targets, t.Name)) {
+			targets = append(targets, t)
+		}
+	}
+	if len(targets) == 0 {
+		return nil, fmt.Errorf("no target of the configuration is in %s", strings.Join(append(slices.Clone(f.regions), f.targets...), ", "))
+	}
+	return targets, nil
+}
+
+// reader opens one target for reading.
+func (a *app) reader(ctx context.Context, f *worldFlags, cfg *config.Config, t config.Target, credentials aws.CredentialsProvider) (*live.Reader, error) {
+	c := live.Config{
+		Region: t.Region, Account: t.Account, Profile: t.Profile, EndpointURL: cfg.AWS.EndpointURL, Credentials: credentials,
+		RequestsPerSecond: cfg.AWS.RequestsPerSecond, Burst: cfg.AWS.Burst, WritesPerSecond: cfg.AWS.WritesPerSecond, Timeout: cfg.AWS.Timeout,
+	}
+	if f.profile != "" {
+		c.Profile = f.profile
+	}
+	if f.endpointURL != "" {
+		c.EndpointURL = f.endpointURL
+	}
+	if t.AssumeRole.ARN != "" {
+		c.AssumeRole = &live.AssumeRole{ARN: t.AssumeRole.ARN, ExternalID: t.AssumeRole.ExternalID, SessionName: "plumbline-" + cfg.Name}
+	}
+	r, err := live.NewReader(ctx, c)
+	if err != nil {
+		return nil, fmt.Errorf("target %s: %w", t.Name, err)
+	}
+	return r, nil
+}
+
+// open builds the world of a command that looks at targets. args are pipelines, or files and folders.
+func (a *app) open(ctx context.Context, f *worldFlags, args []string) (*world, error) {
+	cfg, err := a.settings(f)
+	if err != nil {
+		return nil, err
+	}
+	targets, err := a.chooseTargets(f, cfg)
+	if err != nil {
+		return nil, err
+	}
+	w := &world{cfg: cfg}
+	for _, t := range targets {
+		r, err := a.reader(ctx, f, cfg, t, nil)
+		if err != nil {
+			return nil, err
+		}
+		w.targets = append(w.targets, targetOf(t, cfg, r))
+	}
+	paths, names := splitArgs(args, len(cfg.Sources) > 0 || f.dir != "" || f.url != "")
+	w.only = names
+	w.origins, err = openOrigins(cfg, f, paths)
+	if err != nil {
+		return nil, err
+	}
+	return w, nil
+}
+
+// targetOf translates a configured target.
+func targetOf(t config.Target, cfg *config.Config, r sync.Reader) sync.Target {
+	st := sync.Target{
+		Name: t.Name, Region: t.Region, Vars: t.Vars, Rules: severities(cfg), Live: r,
+		Mode: sync.Mode(t.Policy.Mode), Adopt: sync.Adoption(t.Policy.Adopt),
+	}
+	if t.Policy.ReadOnly {
+		st.NoWrite = "the target is readOnly in the configuration"
+	}
+	return st
+}
+
+func severities(cfg *config.Config) map[string]pipeline.Severity {
+	rules := map[string]pipeline.Severity{}
+	for id, s := range cfg.Policy.Rules {
+		rules[id] = pipeline.Severity(s)
+	}
+	return rules
+}
+
+// splitArgs tells files and folders from the names of pipelines: what has a slash or ends in .json is a path,
+// and where no other source is configured, what is there on the disk.
+func splitArgs(args []string, configured bool) (paths, names []string) {
+	for _, arg := range args {
+		_, err := os.Stat(arg)
+		if strings.ContainsAny(arg, `/\`) || strings.HasSuffix(strings.ToLower(arg), ".json") || !configured && err == nil {
+			paths = append(paths, arg)
+		} else {
+			names = append(names, arg)
+		}
+	}
+	return paths, names
+}
+
+// openOrigins opens the sources: the paths of the command line, else its flags, else the configuration's.
+func openOrigins(cfg *config.Config, f *worldFlags, paths []string) ([]*origin, error) {
+	var origins []*origin
+	add := func(name, prefix string, c source.Config, o sync.Origin) error {
+		s, err := source.Open(c)
+		if err != nil {
+			return err
+		}
+		o.Prefix = prefix
+		origins = append(origins, &origin{name: s.Name(), source: s, Origin: o})
+		return nil
+	}
+	switch {
+	case len(paths) > 0:
+		for _, path := range paths {
+			o, err := openPath(path)
+			if err != nil {
+				return nil, err
+			}
+			origins = append(origins, o)
+		}
+		return origins, nil
+	case f.dir != "":
+		return origins, add("", prefix(f.dir), source.Config{Dir: f.dir}, sync.Origin{})
+	case f.url != "":
+		return origins, add("", "", source.Config{URL: f.url}, sync.Origin{})
+	case len(cfg.Sources) == 0:
+		return nil, hinted{errors.New("no source of pipeline files is given"), "name a folder with --dir, a local git repository with --url, or a source in " + defaultConfig}
+	}
+	for _, s := range cfg.Sources {
+		root := strings.Trim(filepath.ToSlash(s.Path), "./")
+		shown := ""
+		switch {
+		case s.Dir != "":
+			shown = prefix(relative(s.Dir))
+		case len(cfg.Sources) > 1:
+			shown = s.Name + ":"
+		}
+		c := source.Config{Name: s.Name, URL: s.URL, Dir: s.Dir, Branch: s.Branch, Tag: s.Tag, Commit: s.Commit, Path: root}
+		if err := add(s.Name, shown, c, sync.Origin{Layout: sync.Layout(s.Layout), Root: root, Targets: s.Targets}); err != nil {
+			return nil, err
+		}
+	}
+	return origins, nil
+}
+
+// relative shortens an absolute path to what a person in this folder would write.
+func relative(path string) string {
+	here, err := os.Getwd()
+	if err != nil {
+		return path
+	}
+	if rel, err := filepath.Rel(here, path); err == nil && len(rel) < len(path) {
+		return rel
+	}
+	return path
+}
+
+// prefix is what stands before a file's path in messages, so that people and editors find it.
+func prefix(dir string) string {
+	if dir = filepath.ToSlash(filepath.Clean(dir)); dir != "." {
+		return strings.TrimSuffix(dir, "/") + "/"
+	}
+	return ""
+}
+
+// openPath opens a folder or file that was named on the command line.
+func openPath(path string) (*origin, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("opening %s: %w", path, errors.Unwrap(err))
+	}
+	if info.IsDir() {
+		s, err := source.Open(source.Config{Dir: path})
+		if err != nil {
+			return nil, err
+		}
+		return &origin{name: s.Name(), source: s, Origin: sync.Origin{Prefix: prefix(path)}}, nil
+	}
+	data, err := readFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", path, err)
+	}
+	dir := filepath.Dir(path)
+	name := source.DefaultName(source.Config{Dir: dir})
+	return &origin{
+		name:   name,
+		fixed:  &source.Snapshot{Source: name, Files: []source.File{{Path: filepath.Base(path), Data: data}}},
+		Origin: sync.Origin{Prefix: prefix(dir)},
+	}, nil
+}
+
+// readFile reads a file up to one byte more than a pipeline document may have, which is enough to refuse it.
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, pipeline.MaxFileSize+1))
+}
+
+// read takes a snapshot of every source and parses it.
+func (w *world) read(ctx context.Context) (*sync.Tree, error) {
+	var origins []sync.Origin
+	for _, o := range w.origins {
+		snapshot := o.fixed
+		if o.source != nil {
+			var err error
+			if snapshot, err = o.source.Snapshot(ctx); err != nil {
+				return nil, err
+			}
+		}
+		so := o.Origin
+		so.Snapshot = snapshot
+		o.Snapshot = snapshot
+		origins = append(origins, so)
+	}
+	return sync.Read(origins, w.targetNames()), nil
+}
+
+// targetNames are the names of all configured targets, also those that flags left out: a folder stands for its
+// target even when this command does not look at it.
+func (w *world) targetNames() []string {
+	var names []string
+	for _, t := range w.cfg.Targets {
+		names = append(names, t.Name)
+	}
+	if len(names) == 0 {
+		for _, t := range w.targets {
+			names = append(names, t.Name)
+		}
+	}
+	return names
+}
+
+// moved reports whether a source has moved since it was read.
+func (w *world) moved(ctx context.Context) (bool, error) {
+	for _, o := range w.origins {
+		if o.source == nil {
+			continue
+		}
+		head, err := o.source.Head(ctx)
+		if err != nil {
+			return false, err
+		}
+		if head != o.Snapshot.Revision {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// partial reports whether single files were named: then the rest of their source is not known, and no live
+// pipeline can be said to be extra.
+func (w *world) partial() bool {
+	return slices.ContainsFunc(w.origins, func(o *origin) bool { return o.fixed != nil })
+}
+
+func (w *world) sourceNames() []string {
+	names := make([]string, len(w.origins))
+	for i, o := range w.origins {
+		names[i] = o.name
+	}
+	return names
+}

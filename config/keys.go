@@ -1,0 +1,105 @@
+package config
+
+// keys returns every key there is, bound to c: the one table that the file, the environment and the suggestions read.
+func (c *Config) keys() keys {
+	policy := c.Policy.keys()
+	policy["rules"] = dict{isRule, func(rule string) value {
+		return mapItem(&c.Policy.Rules, rule, func(dst *Severity) scalar {
+			return oneOf(dst, SeverityError, SeverityWarning, SeverityNote, SeverityOff)
+		})
+	}}
+	policy["ignore"] = list{empty: true, item: next(&c.Policy.Ignore, (*Ignore).keys)}
+	policy["overrides"] = list{empty: true, item: next(&c.Policy.Overrides, (*Override).keys)}
+	return keys{
+		"name":    text(&c.Name, isInstance),
+		"source":  next(&c.Sources, (*Source).keys),
+		"sources": listOf(&c.Sources, (*Source).keys),
+		"regions": listOf(&c.Targets, func(t *Target) value { return text(&t.Region, isRegion) }),
+		"targets": listOf(&c.Targets, (*Target).keys),
+		"policy":  policy,
+		"aws": keys{
+			"requestsPerSecond": rate(&c.AWS.RequestsPerSecond),
+			"burst":             count(&c.AWS.Burst),
+			"writesPerSecond":   rate(&c.AWS.WritesPerSecond),
+			"timeout":           duration(&c.AWS.Timeout),
+			"endpointURL":       optionalText(&c.AWS.EndpointURL, isEndpoint),
+		},
+		"state": keys{"dir": text(&c.State.Dir, isLocalPath)},
+		"log": keys{
+			"level":  oneOf(&c.Log.Level, LevelDebug, LevelInfo, LevelWarn, LevelError),
+			"format": oneOf(&c.Log.Format, FormatJSON, FormatText),
+		},
+		"drift": later{}, "executions": later{}, "web": later{},
+	}
+}
+
+func (s *Source) keys() value {
+	return keys{
+		"name":     text(&s.Name, isSourceName),
+		"url":      text(&s.URL, isLocalRepository),
+		"dir":      text(&s.Dir, isLocalPath),
+		"branch":   text(&s.Branch),
+		"tag":      text(&s.Tag),
+		"commit":   text(&s.Commit, isCommit),
+		"path":     text(&s.Path, isInside),
+		"layout":   oneOf(&s.Layout, LayoutEverywhere, LayoutByTarget),
+		"targets":  texts(&s.Targets, isGlob),
+		"interval": later{}, "timeout": later{}, "auth": later{}, "webhook": later{},
+	}
+}
+
+func (t *Target) keys() value {
+	return keys{
+		"name":    text(&t.Name, isTargetName),
+		"region":  text(&t.Region, isRegion),
+		"account": text(&t.Account, isAccount),
+		"profile": text(&t.Profile),
+		"assumeRole": keys{
+			"arn":        text(&t.AssumeRole.ARN, isRole),
+			"externalId": text(&t.AssumeRole.ExternalID, isExternalID),
+		},
+		"vars": dict{isName, func(name string) value {
+			return mapItem(&t.Vars, name, func(dst *string) scalar { return optionalText(dst) })
+		}},
+		"policy": t.Policy.keys(),
+	}
+}
+
+func (p *TargetPolicy) keys() keys {
+	return keys{
+		"mode":     mode(&p.Mode),
+		"readOnly": boolean(&p.ReadOnly),
+		"adopt":    oneOf(&p.Adopt, AdoptNever, AdoptIdentical, AdoptAlways),
+		"prune":    later{}, "whenBusy": later{}, "maxWait": later{}, "limits": later{}, "allow": later{},
+	}
+}
+
+func (i *Ignore) keys() value {
+	return keys{"pipelines": texts(&i.Pipelines, isGlob), "paths": texts(&i.Paths, isPointer)}
+}
+
+func (o *Override) keys() value {
+	return keys{"pipelines": texts(&o.Pipelines, isGlob), "mode": mode(&o.Mode)}
+}
+
+func mode(dst *Mode) scalar { return oneOf(dst, ModeDetect, ModeApply, ModeEnforce) }
+
+func texts(dst *[]string, checks ...check) list {
+	return listOf(dst, func(s *string) value { return text(s, checks...) })
+}
+
+// mapItem is a scalar that becomes the item of a map: a map's items cannot be pointed to.
+func mapItem[T any](dst *map[string]T, key string, item func(*T) scalar) scalar {
+	var v T
+	s := item(&v)
+	return scalar{s.kind, func(text string) error {
+		if err := s.set(text); err != nil {
+			return err
+		}
+		if *dst == nil {
+			*dst = map[string]T{}
+		}
+		(*dst)[key] = v
+		return nil
+	}}
+}

@@ -1,0 +1,261 @@
+// Package journal remembers on disk what was about to be written to AWS and what came of it, with the
+// definition that was there before.
+//
+// It is a log of one line per entry: a checksum, then JSON. An intent is on the disk before the call it speaks
+// of; its outcome follows. Nothing depends on it being there: what is ours, what drifted and what is pending
+// are all told by AWS and git, so a lost journal costs undo and memory, never correctness. A line that is
+// damaged or comes from a later version is left alone and skipped.
+package journal
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/plumbline/plumbline/pipeline"
+)
+
+// Entry is one line: an intent, or the outcome of one.
+type Entry struct {
+	ID        int64             `json:"id"` // of the intent; an outcome has the intent's
+	Time      time.Time         `json:"time"`
+	Account   string            `json:"account"`
+	Region    string            `json:"region"`
+	Pipeline  string            `json:"pipeline"`
+	Operation string            `json:"operation"`          // create, update, delete, tag or adopt
+	Base      int64             `json:"base,omitempty"`     // the live version that the call is to replace; 0 for a create
+	Commit    string            `json:"commit,omitempty"`   // what is wanted
+	Digest    string            `json:"digest,omitempty"`   // of what is wanted
+	Previous  *pipeline.Node    `json:"previous,omitempty"` // the definition before the call
+	Tags      map[string]string `json:"tags,omitempty"`     // the tags before the call
+
+	Outcome string `json:"outcome,omitempty"` // "" for an intent; applied, failed or unknown
+	Version int64  `json:"version,omitempty"` // the live version after it
+	Error   string `json:"error,omitempty"`
+}
+
+// The outcomes of an intent.
+const (
+	Applied = "applied"
+	Failed  = "failed"
+	Unknown = "unknown" // the reply was lost and reading did not settle it
+)
+
+// maxSize is how large the file may grow before Open rewrites it with the latest entries only, in bytes.
+const maxSize = 16 << 20
+
+// Journal is an open journal. Its methods may be called from several goroutines.
+type Journal struct {
+	path string
+
+	mu     sync.Mutex
+	file   *os.File
+	next   int64
+	latest map[string][2]*Entry // :: account/region/name → its latest intent and its latest outcome
+	torn   bool                 // the file ends in the middle of a line
+}
+
+// Open opens the journal in a folder, which is made if need be.
+func Open(dir string) (*Journal, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("making the state folder: %w", err)
+	}
+	j := &Journal{path: filepath.Join(dir, "journal.log"), next: 1, latest: map[string][2]*Entry{}}
+	size, err := j.read()
+	if err != nil {
+		return nil, err
+	}
+	if size > maxSize {
+		if err := j.compact(); err != nil {
+			return nil, err
+		}
+	}
+	j.file, err = os.OpenFile(j.path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("opening the journal: %w", err)
+	}
+	if j.torn {
+		// A line cut by a crash must not swallow the next one.
+		if _, err := j.file.WriteString("\n"); err != nil {
+			return nil, errors.Join(fmt.Errorf("writing the journal: %w", err), j.file.Close())
+		}
+	}
+	return j, nil
+}
+
+// Close closes the journal.
+func (j *Journal) Close() error { return j.file.Close() }
+
+// Intend records that a call is about to be made and returns once that is on the disk. The entry's ID and
+// Time are filled in.
+func (j *Journal) Intend(e Entry) (Entry, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	e.ID, e.Time, e.Outcome = j.next, time.Now().UTC(), ""
+	j.next++
+	return e, j.appendLocked(e)
+}
+
+// Conclude records what came of an intent.
+func (j *Journal) Conclude(intent Entry, outcome string, version int64, cause error) error {
+	e := intent
+	e.Time, e.Outcome, e.Version, e.Previous, e.Tags = time.Now().UTC(), outcome, version, nil, nil
+	if cause != nil {
+		e.Error = cause.Error()
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.appendLocked(e)
+}
+
+// KnowsLive reports whether the last thing that is known of a pipeline is that we wrote it and it was live.
+func (j *Journal) KnowsLive(account, region, name string) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	e := j.latest[key(account, region, name)][1]
+	return e != nil && e.Outcome == Applied && e.Operation != "delete"
+}
+
+// Previous returns the latest intent for a pipeline, which holds the definition before it.
+func (j *Journal) Previous(account, region, name string) (Entry, bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	e := j.latest[key(account, region, name)][0]
+	if e == nil {
+		return Entry{}, false
+	}
+	return *e, true
+}
+
+func key(account, region, name string) string { return account + "/" + region + "/" + name }
+
+func (j *Journal) appendLocked(e Entry) error {
+	line, err := encode(e)
+	if err != nil {
+		return err
+	}
+	if _, err := j.file.Write(line); err != nil {
+		return fmt.Errorf("writing the journal: %w", err)
+	}
+	if err := j.file.Sync(); err != nil {
+		return fmt.Errorf("writing the journal to the disk: %w", err)
+	}
+	j.note(e)
+	return nil
+}
+
+func (j *Journal) note(e Entry) {
+	k := key(e.Account, e.Region, e.Pipeline)
+	pair := j.latest[k]
+	if e.Outcome == "" {
+		pair[0] = &e
+	} else {
+		pair[1] = &e
+	}
+	j.latest[k] = pair
+	j.next = max(j.next, e.ID+1)
+}
+
+// encode returns the line of an entry: eight hexadecimal digits of a CRC-32, a space, JSON, a line end.
+func encode(e Entry) ([]byte, error) {
+	body, err := json.Marshal(e)
+	if err != nil {
+		return nil, fmt.Errorf("encoding a journal entry: %w", err)
+	}
+	return fmt.Appendf(nil, "%08x %s\n", crc32.ChecksumIEEE(body), body), nil
+}
+
+// decode returns the entry of a line, or false for one that cannot be trusted.
+func decode(line []byte) (Entry, bool) {
+	sum, body, found := bytes.Cut(bytes.TrimSuffix(line, []byte("\n")), []byte(" "))
+	if !found || string(sum) != fmt.Sprintf("%08x", crc32.ChecksumIEEE(body)) {
+		return Entry{}, false
+	}
+	var raw struct {
+		Entry
+		Previous json.RawMessage `json:"previous"`
+	}
+	if err := json.Unmarshal(body, &raw); err != nil || raw.ID <= 0 {
+		return Entry{}, false
+	}
+	if len(raw.Previous) > 0 {
+		n, err := pipeline.Decode(raw.Previous)
+		if err != nil {
+			return Entry{}, false
+		}
+		raw.Entry.Previous = n
+	}
+	return raw.Entry, true
+}
+
+// read fills the memory from the file and returns its size.
+func (j *Journal) read() (size int64, err error) {
+	f, err := os.Open(j.path)
+	if errors.Is(err, os.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("reading the journal: %w", err)
+	}
+	defer f.Close()
+	r := bufio.NewReader(f)
+	for {
+		line, err := r.ReadBytes('\n')
+		size += int64(len(line))
+		j.torn = len(line) > 0 && line[len(line)-1] != '\n'
+		if e, ok := decode(line); ok {
+			j.note(e)
+		}
+		if errors.Is(err, io.EOF) {
+			return size, nil
+		}
+		if err != nil {
+			return size, fmt.Errorf("reading the journal: %w", err)
+		}
+	}
+}
+
+// compact rewrites the file with the latest entries of each pipeline.
+func (j *Journal) compact() error {
+	tmp, err := os.CreateTemp(filepath.Dir(j.path), "journal-*.tmp")
+	if err != nil {
+		return fmt.Errorf("compacting the journal: %w", err)
+	}
+	defer os.Remove(tmp.Name())
+	var entries []*Entry
+	for _, pair := range j.latest {
+		for _, e := range pair {
+			if e != nil {
+				entries = append(entries, e)
+			}
+		}
+	}
+	slices.SortFunc(entries, func(a, b *Entry) int { return a.Time.Compare(b.Time) })
+	var text strings.Builder
+	for _, e := range entries {
+		line, err := encode(*e)
+		if err != nil {
+			return errors.Join(err, tmp.Close())
+		}
+		text.Write(line)
+	}
+	_, err = tmp.WriteString(text.String())
+	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
+		return fmt.Errorf("compacting the journal: %w", err)
+	}
+	if err := os.Rename(tmp.Name(), j.path); err != nil {
+		return fmt.Errorf("compacting the journal: %w", err)
+	}
+	j.torn = false
+	return nil
+}

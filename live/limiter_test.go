@@ -1,0 +1,102 @@
+package live
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// The rate halves with each throttled answer down to a floor, saves nothing up meanwhile, and is back after
+// ten good ones.
+func TestLimiter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimiter(4, 8, zap.NewNop())
+		took := func(n int) time.Duration {
+			start := time.Now()
+			for range n {
+				if err := l.wait(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			return time.Since(start).Round(time.Millisecond)
+		}
+		if got := took(12); got != time.Second {
+			t.Errorf("8 at once and 4 at 4 a second took %s", got)
+		}
+		l.answered(time.Now(), true)
+		l.answered(time.Now(), true)
+		l.answered(time.Now().Add(-time.Second), true) // sent before the rate was lowered
+		if got := took(4); got != 4*time.Second {
+			t.Errorf("4 at 1 a second took %s", got)
+		}
+		time.Sleep(time.Hour)
+		if got := took(3); got != 2*time.Second {
+			t.Errorf("3 after an hour of rest took %s", got)
+		}
+		for range 10 {
+			l.answered(time.Now(), true)
+		}
+		took(1)
+		if got := took(1); got != 4*time.Second {
+			t.Errorf("1 at the floor took %s", got)
+		}
+		for range recoverySpan {
+			l.answered(time.Now(), false)
+		}
+		time.Sleep(time.Hour)
+		if got := took(12); got != time.Second {
+			t.Errorf("recovered: 12 took %s", got)
+		}
+	})
+}
+
+func TestLimiterContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimiter(0.1, 1, zap.NewNop())
+		if err := l.wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		start := time.Now()
+		if err := l.wait(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != 0 {
+			t.Errorf("a turn after the deadline: %v after %s", err, time.Since(start))
+		}
+		ctx, cancel = context.WithCancel(t.Context())
+		go cancel()
+		if err := l.wait(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("canceled: %v", err)
+		}
+	})
+}
+
+// Writes pay both allowances: one a second, and what reads may still use.
+func TestWritesPayBoth(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire(t).on("DeletePipeline", ok("")).on("GetPipeline", ok(doc(1)))
+		writer := NewWriter(w.reader(func(c *Config) { c.Burst = 3 }))
+		start := time.Now()
+		for range 4 {
+			if err := writer.Delete(t.Context(), "web"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := time.Since(start).Round(time.Millisecond); got != 3*time.Second {
+			t.Errorf("4 writes took %s", got)
+		}
+		start = time.Now()
+		for range 5 {
+			if _, err := writer.Pipeline(t.Context(), "web"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		// The last write left two of a burst of three.
+		if got := time.Since(start).Round(time.Millisecond); got != time.Second {
+			t.Errorf("5 reads after it took %s", got)
+		}
+	})
+}

@@ -1,0 +1,175 @@
+package live
+
+import (
+	"bytes"
+	"context"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/smithy-go/middleware"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"github.com/plumbline/plumbline/pipeline"
+)
+
+// service is one of the AWS services that are asked.
+type service struct{ iam string } // iam is the prefix of its actions in policies
+
+// operation is one call of the API, as we make it.
+type operation struct {
+	name      string
+	doing     string // for messages: "reading pipeline"
+	service   service
+	write     bool
+	unchecked bool  // the SDK's client has no step that validates this operation's input
+	limit     int64 // bytes of a reply that are read at most
+
+	// result is an empty output of the type that the SDK's client hands to its caller.
+	result func() any
+	// send makes the SDK's client call the operation with an empty input, these options applied.
+	send func(ctx context.Context, r *Reader, retryer aws.Retryer, change func(*middleware.Stack) error) error
+}
+
+// exchange is one use of an operation: our body instead of the SDK's, and our reading of the reply.
+type exchange struct {
+	op   *operation
+	body []byte             // nil for the SDK's own
+	read func([]byte) error // decodes and checks the reply; runs once for each attempt that gets one
+
+	sent    bool // the last step before the wire was reached
+	refused bool // an answer came that means: not done
+}
+
+// rewire changes the SDK's stack of steps for one call. Each step that is removed, replaced or taken as a
+// mark must be there: a release of the SDK that calls it otherwise shall fail, not go back to typed documents.
+func (x *exchange) rewire(stack *middleware.Stack) error {
+	if !x.op.unchecked {
+		// The empty typed input lacks every required member; the real input is the body.
+		if _, err := stack.Initialize.Remove("OperationInputValidation"); err != nil {
+			return err
+		}
+	}
+	if x.body != nil {
+		body := middleware.SerializeMiddlewareFunc("PlumblineBody", x.setBody)
+		if err := stack.Serialize.Insert(body, "OperationSerializer", middleware.After); err != nil {
+			return err
+		}
+	}
+	reply := middleware.DeserializeMiddlewareFunc("PlumblineReply", x.readReply)
+	_, err := stack.Deserialize.Swap("OperationDeserializer", reply)
+	return err
+}
+
+// setBody replaces the request's stream. Length, hash and signature are computed by later steps, and the
+// retry loop rewinds the reader.
+func (x *exchange) setBody(ctx context.Context, in middleware.SerializeInput, next middleware.SerializeHandler) (
+	out middleware.SerializeOutput, md middleware.Metadata, err error,
+) {
+	req, ok := in.Request.(*smithyhttp.Request)
+	if !ok {
+		return out, md, fmt.Errorf("unknown transport type %T", in.Request)
+	}
+	if in.Request, err = req.SetStream(bytes.NewReader(x.body)); err != nil {
+		return out, md, err
+	}
+	return next.HandleSerialize(ctx, in)
+}
+
+// readReply sends the signed request on and turns its reply into a result or an [*Error].
+func (x *exchange) readReply(ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler) (
+	out middleware.DeserializeOutput, md middleware.Metadata, err error,
+) {
+	x.sent = true
+	if out, md, err = next.HandleDeserialize(ctx, in); err != nil {
+		return out, md, err
+	}
+	resp, ok := out.RawResponse.(*smithyhttp.Response)
+	if !ok {
+		return out, md, fmt.Errorf("unknown transport type %T", out.RawResponse)
+	}
+	out.Result = x.op.result()
+	return out, md, x.judge(resp.Response)
+}
+
+func (x *exchange) judge(resp *http.Response) error {
+	data, err := readAll(resp.Body, x.op.limit)
+	id := resp.Header.Get("X-Amzn-Requestid")
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+		e := refusal(resp, data)
+		e.RequestID = id
+		// moto answers so where it lacks an operation, in place of UnknownOperationException; AWS never does.
+		if e.Code == "" && e.Class == Unavailable && !x.op.write && strings.HasPrefix(resp.Header.Get("Server"), "Werkzeug/") {
+			e.Class = Unsupported
+		}
+		x.refused = e.Class == Throttled || e.Class == Unsupported ||
+			resp.StatusCode < 500 && resp.StatusCode != http.StatusRequestTimeout
+		return e
+	}
+	if err == nil {
+		err = x.read(data)
+	}
+	if err == nil {
+		return nil
+	}
+	var e *Error
+	if !errors.As(err, &e) {
+		e = unreadable("%v", err)
+		e.Err = err
+	}
+	e.RequestID = id
+	return e
+}
+
+// readAll reads a body of at most limit bytes.
+func readAll(body io.Reader, limit int64) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(body, limit+1))
+	if err == nil && int64(len(data)) > limit {
+		return nil, fmt.Errorf("more than %d bytes", limit)
+	}
+	return data, err
+}
+
+// refusal reads AWS's error envelope: a JSON object with __type and message, or Message in older parts, or
+// the XML of the Query protocol. Where neither is there, the HTTP status has to do.
+func refusal(resp *http.Response, data []byte) *Error {
+	e := &Error{Code: resp.Header.Get("X-Amzn-Errortype")}
+	if n, err := pipeline.Decode(data); err == nil {
+		e.Code = firstOf(n.Str("__type"), e.Code, n.Str("code"))
+		e.Message = firstOf(n.Str("message"), n.Str("Message"), n.Str("errorMessage"))
+	} else {
+		var x struct {
+			Code    string `xml:"Error>Code"`
+			Message string `xml:"Error>Message"`
+		}
+		if xml.Unmarshal(data, &x) == nil {
+			e.Code, e.Message = firstOf(x.Code, e.Code), x.Message
+		}
+	}
+	e.Code = bareCode(e.Code)
+	e.Class = classifyCode(e.Code, e.Message, resp.StatusCode)
+	if e.Code == "" && e.Message == "" {
+		e.Message = "HTTP " + firstOf(resp.Status, fmt.Sprint(resp.StatusCode))
+	}
+	return e
+}
+
+// bareCode cuts the namespace before the code and the URL that some front ends put behind it.
+func bareCode(code string) string {
+	code = code[strings.LastIndexByte(code, '#')+1:]
+	code, _, _ = strings.Cut(code, ":")
+	return clean(strings.TrimSpace(code))
+}
+
+func firstOf(values ...string) string {
+	for _, v := range values {
+		if v != "" {
+			return v
+		}
+	}
+	return ""
+}

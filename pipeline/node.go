@@ -1,0 +1,397 @@
+package pipeline
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Kind is the JSON type of a [Node].
+type Kind byte
+
+// The six JSON types. The zero Kind is no value at all.
+const (
+	Null Kind = iota + 1
+	Bool
+	Number
+	String
+	Array
+	Object
+)
+
+// String returns the type's name as people write it in messages.
+func (k Kind) String() string {
+	switch k {
+	case Null:
+		return "null"
+	case Bool:
+		return "boolean"
+	case Number:
+		return "number"
+	case String:
+		return "string"
+	case Array:
+		return "list"
+	case Object:
+		return "object"
+	}
+	return "nothing"
+}
+
+// Node is one JSON value. Documents stay trees of nodes from the file to the wire and back, because Go
+// types would drop every member that they do not know, and a full-replacement update would then erase it
+// in AWS.
+//
+// The methods that read accept a nil Node and treat it as an absent value.
+type Node struct {
+	Kind    Kind
+	Text    string   // the value of a string; the literal of a number or boolean
+	Members []Member // of an object, in document order
+	Items   []*Node  // of an array
+	Offset  int      // where the value starts in its file, in bytes; meaningless for a value from no file
+}
+
+// Member is one name and value of an object.
+type Member struct {
+	Name   string
+	Value  *Node
+	Offset int // where the name starts in its file, in bytes
+}
+
+// NewString returns a string node.
+func NewString(s string) *Node { return &Node{Kind: String, Text: s} }
+
+// NewObject returns an object with the given members.
+func NewObject(members ...Member) *Node { return &Node{Kind: Object, Members: members} }
+
+// NewArray returns an array of the given items.
+func NewArray(items ...*Node) *Node { return &Node{Kind: Array, Items: items} }
+
+// Get returns the member called name, or nil. It follows several names into nested objects.
+func (n *Node) Get(names ...string) *Node {
+	for _, name := range names {
+		if n == nil || n.Kind != Object {
+			return nil
+		}
+		i := slices.IndexFunc(n.Members, func(m Member) bool { return m.Name == name })
+		if i < 0 {
+			return nil
+		}
+		n = n.Members[i].Value
+	}
+	return n
+}
+
+// Str returns the value of the string member reached by names, or "" where there is none.
+func (n *Node) Str(names ...string) string {
+	if v := n.Get(names...); v != nil && v.Kind == String {
+		return v.Text
+	}
+	return ""
+}
+
+// Int returns the integer member reached by names, or otherwise the given default.
+func (n *Node) Int(otherwise int64, names ...string) int64 {
+	if v := n.Get(names...); v != nil && v.Kind == Number {
+		if i, err := strconv.ParseInt(v.Text, 10, 64); err == nil {
+			return i
+		}
+	}
+	return otherwise
+}
+
+// List returns the items of the array member reached by names.
+func (n *Node) List(names ...string) []*Node {
+	if v := n.Get(names...); v != nil && v.Kind == Array {
+		return v.Items
+	}
+	return nil
+}
+
+// Set replaces or appends the member called name.
+func (n *Node) Set(name string, value *Node) {
+	for i := range n.Members {
+		if n.Members[i].Name == name {
+			n.Members[i].Value = value
+			return
+		}
+	}
+	n.Members = append(n.Members, Member{Name: name, Value: value})
+}
+
+// Delete removes the members called by any of the names.
+func (n *Node) Delete(names ...string) {
+	n.Members = slices.DeleteFunc(n.Members, func(m Member) bool { return slices.Contains(names, m.Name) })
+}
+
+// Clone returns a deep copy.
+func (n *Node) Clone() *Node {
+	if n == nil {
+		return nil
+	}
+	c := *n
+	c.Members = slices.Clone(n.Members)
+	for i := range c.Members {
+		c.Members[i].Value = c.Members[i].Value.Clone()
+	}
+	c.Items = slices.Clone(n.Items)
+	for i := range c.Items {
+		c.Items[i] = c.Items[i].Clone()
+	}
+	return &c
+}
+
+// Equal reports whether two trees hold the same values. The order of an object's members means nothing.
+func (n *Node) Equal(o *Node) bool {
+	if n == nil || o == nil {
+		return n == o
+	}
+	if n.Kind != o.Kind || n.Text != o.Text || len(n.Items) != len(o.Items) || len(n.Members) != len(o.Members) {
+		return false
+	}
+	for i := range n.Items {
+		if !n.Items[i].Equal(o.Items[i]) {
+			return false
+		}
+	}
+	for _, m := range n.Members {
+		if v := o.Get(m.Name); v == nil || !m.Value.Equal(v) {
+			return false
+		}
+	}
+	return true
+}
+
+// Walk calls visit for n and every value below it, parents first.
+func (n *Node) Walk(visit func(*Node)) {
+	if n == nil {
+		return
+	}
+	visit(n)
+	for _, m := range n.Members {
+		m.Value.Walk(visit)
+	}
+	for _, item := range n.Items {
+		item.Walk(visit)
+	}
+}
+
+// JSON returns the tree as compact JSON, members in document order.
+func (n *Node) JSON() []byte { return n.AppendJSON(nil) }
+
+// MarshalJSON makes a Node usable inside values that encoding/json writes.
+func (n *Node) MarshalJSON() ([]byte, error) { return n.JSON(), nil }
+
+// String returns the tree as compact JSON text.
+func (n *Node) String() string { return string(n.JSON()) }
+
+// AppendJSON appends the tree to dst as compact JSON.
+func (n *Node) AppendJSON(dst []byte) []byte {
+	if n == nil {
+		return append(dst, "null"...)
+	}
+	switch n.Kind {
+	case Object:
+		dst = append(dst, '{')
+		for i, m := range n.Members {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = appendQuoted(dst, m.Name)
+			dst = append(dst, ':')
+			dst = m.Value.AppendJSON(dst)
+		}
+		return append(dst, '}')
+	case Array:
+		dst = append(dst, '[')
+		for i, item := range n.Items {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = item.AppendJSON(dst)
+		}
+		return append(dst, ']')
+	case String:
+		return appendQuoted(dst, n.Text)
+	case Number, Bool:
+		return append(dst, n.Text...)
+	}
+	return append(dst, "null"...)
+}
+
+func appendQuoted(dst []byte, s string) []byte {
+	// The only error is invalid UTF-8, which is then replaced; decoding never lets any in.
+	dst, _ = jsontext.AppendQuote(dst, s)
+	return dst
+}
+
+// Decode reads one JSON value that nobody wrote by hand: a reply of AWS, a value inside a string. It accepts
+// members that we do not know and refuses what is not JSON, what follows the value, duplicate names, and
+// nesting deeper than [MaxDepth]. Files of people go through [Parse], which explains what is wrong where.
+func Decode(data []byte) (*Node, error) {
+	r := &reader{dec: jsontext.NewDecoder(bytes.NewReader(data)), data: data}
+	return r.document()
+}
+
+// MaxDepth is how deeply a document may nest; the deepest that the service knows is about 12.
+const MaxDepth = 64
+
+var (
+	errTooDeep  = fmt.Errorf("nested more than %d levels deep", MaxDepth)
+	errTrailing = errors.New("text after the end of the JSON value")
+)
+
+// reader turns JSON text into nodes that know where they start.
+type reader struct {
+	dec  *jsontext.Decoder
+	data []byte
+
+	// onDuplicate sees two members of one object whose names are equal in any letter case; nil for none.
+	onDuplicate func(first, second Member)
+}
+
+// document reads the one value of the input and what must not follow it.
+func (r *reader) document() (*Node, error) {
+	n, err := r.value()
+	if err != nil {
+		return nil, err
+	}
+	if r.next() < len(r.data) {
+		return n, errTrailing
+	}
+	return n, nil
+}
+
+// next returns the offset at which the next token starts. The decoder only tells where the last one ended.
+func (r *reader) next() int {
+	i := int(r.dec.InputOffset())
+	for i < len(r.data) && strings.IndexByte(" \t\r\n,:", r.data[i]) >= 0 {
+		i++
+	}
+	return i
+}
+
+func (r *reader) value() (*Node, error) {
+	n := &Node{Offset: r.next()}
+	tok, err := r.dec.ReadToken()
+	if err != nil {
+		return nil, err
+	}
+	if r.dec.StackDepth() > MaxDepth {
+		return nil, errTooDeep
+	}
+	switch tok.Kind() {
+	case '{':
+		n.Kind = Object
+		return n, r.members(n)
+	case '[':
+		n.Kind = Array
+		return n, r.items(n)
+	case '"':
+		n.Kind, n.Text = String, tok.String()
+	case '0':
+		n.Kind, n.Text = Number, tok.String()
+	case 't', 'f':
+		n.Kind, n.Text = Bool, tok.String()
+	default:
+		n.Kind = Null
+	}
+	return n, nil
+}
+
+func (r *reader) members(n *Node) error {
+	var seen foldedNames
+	for r.dec.PeekKind() != '}' {
+		m := Member{Offset: r.next()}
+		name, err := r.dec.ReadToken()
+		if err != nil {
+			return err
+		}
+		m.Name = name.String()
+		if m.Value, err = r.value(); err != nil {
+			return err
+		}
+		if r.onDuplicate != nil {
+			if first := seen.find(n.Members, m.Name); first >= 0 {
+				r.onDuplicate(n.Members[first], m)
+			}
+		}
+		n.Members = append(n.Members, m)
+	}
+	_, err := r.dec.ReadToken()
+	return err
+}
+
+// foldedNames finds a name among an object's members in any letter case: by looking at each while they are
+// few, by an index once they are many, so that a hostile object costs no quadratic time.
+type foldedNames map[string]int
+
+func (f *foldedNames) find(members []Member, name string) int {
+	if len(members) < 16 {
+		return slices.IndexFunc(members, func(m Member) bool { return strings.EqualFold(m.Name, name) })
+	}
+	if *f == nil {
+		*f = foldedNames{}
+	}
+	for i := len(*f); i < len(members); i++ {
+		key := strings.ToLower(members[i].Name)
+		if _, known := (*f)[key]; known {
+			key = fmt.Sprint(key, "\x00", i) // keeps len(*f) the number of members seen
+		}
+		(*f)[key] = i
+	}
+	if i, known := (*f)[strings.ToLower(name)]; known {
+		return i
+	}
+	return -1
+}
+
+func (r *reader) items(n *Node) error {
+	for r.dec.PeekKind() != ']' {
+		item, err := r.value()
+		if err != nil {
+			return err
+		}
+		n.Items = append(n.Items, item)
+	}
+	_, err := r.dec.ReadToken()
+	return err
+}
+
+// Pointer returns the RFC 6901 pointer of target below n, by identity, or "" where it is n itself or is not
+// there. Looking a value up when there is a problem to report keeps every other walk free of paths.
+func (n *Node) Pointer(target *Node) string {
+	var steps []string
+	var find func(*Node) bool
+	find = func(at *Node) bool {
+		if at == target {
+			return true
+		}
+		for _, m := range at.Members {
+			steps = append(steps, pointerEscaper.Replace(m.Name))
+			if find(m.Value) {
+				return true
+			}
+			steps = steps[:len(steps)-1]
+		}
+		for i, item := range at.Items {
+			steps = append(steps, strconv.Itoa(i))
+			if find(item) {
+				return true
+			}
+			steps = steps[:len(steps)-1]
+		}
+		return false
+	}
+	if n == nil || !find(n) || len(steps) == 0 {
+		return ""
+	}
+	return "/" + strings.Join(steps, "/")
+}
+
+var pointerEscaper = strings.NewReplacer("~", "~0", "/", "~1")

@@ -1,0 +1,246 @@
+package pipeline
+
+import "regexp"
+
+// Shape describes what the service accepts at one place of a declaration. The tree of shapes below
+// [Declaration] is the one table that parsing, validation, canonical form and comparison read: a new field
+// of the service is one new row.
+//
+// Its facts come from the API reference of AWS CodePipeline, version 2015-07-09 ("PipelineDeclaration" and
+// the types it names).
+type Shape struct {
+	Kind     Kind
+	Min      int                       // least length of a string (in characters), list or map; least value of a number
+	Max      int                       // the greatest likewise; 0 for no bound
+	Pattern  *regexp.Regexp            // of a string, over its whole length; nil for any
+	Enum     []string                  // the only values of a string; nil for any
+	Region   bool                      // the string names an AWS Region
+	Secret   bool                      // the value is never shown
+	Fields   []Field                   // of an object
+	Elem     *Shape                    // of a list's items, or of the values of an object with free names (a map)
+	Names    *Shape                    // of a map's names
+	Key      []string                  // the member that tells a list's items apart; two items must not share it
+	KeyRule  string                    // the rule that two items with one key break
+	AnyOrder bool                      // the order of a list's items means nothing to the service
+	Hint     func(value string) string // the remedy for a string that does not fit; nil for none
+	Length   string                    // the rule that a length out of bounds breaks; "" for CP-F02 and CP-F06
+}
+
+// Field is one member of an object.
+type Field struct {
+	Name     string
+	Required bool
+	V2       bool   // only pipelines of type V2 may have it
+	Server   bool   // managed by the service: whatever is sent is ignored, so it never counts
+	Default  string // the JSON text of the value that the service assumes when it is absent, "" for none
+	Shape    *Shape
+}
+
+// Field returns the row of the member called name, or nil.
+func (s *Shape) Field(name string) *Field {
+	for i := range s.Fields {
+		if s.Fields[i].Name == name {
+			return &s.Fields[i]
+		}
+	}
+	return nil
+}
+
+// isMap reports whether the members of the object have free names.
+func (s *Shape) isMap() bool { return s.Kind == Object && s.Elem != nil }
+
+// Text is a string of some length.
+func text(least, most int) *Shape { return &Shape{Kind: String, Min: least, Max: most} }
+
+// matching is a string of some length that matches an expression over its whole length.
+func matching(least, most int, expression string) *Shape {
+	return &Shape{Kind: String, Min: least, Max: most, Pattern: regexp.MustCompile(`^(?:` + expression + `)$`)}
+}
+
+func enum(values ...string) *Shape { return &Shape{Kind: String, Enum: values} }
+
+func integer(least, most int) *Shape { return &Shape{Kind: Number, Min: least, Max: most} }
+
+func object(fields ...Field) *Shape { return &Shape{Kind: Object, Fields: fields} }
+
+// list is a list whose order counts and whose items need no key.
+func list(least, most int, elem *Shape) *Shape {
+	return &Shape{Kind: Array, Min: least, Max: most, Elem: elem}
+}
+
+// set is a list whose order means nothing.
+func set(least, most int, elem *Shape) *Shape {
+	s := list(least, most, elem)
+	s.AnyOrder = true
+	return s
+}
+
+// keyed is a list whose items are told apart by a member.
+func keyed(s *Shape, rule string, key ...string) *Shape {
+	s.Key, s.KeyRule = key, rule
+	return s
+}
+
+func hinted(s *Shape, hint func(string) string) *Shape {
+	s.Hint = hint
+	return s
+}
+
+func measured(s *Shape, rule string) *Shape {
+	s.Length = rule
+	return s
+}
+
+const namePattern = `[A-Za-z0-9.@\-_]+`
+
+var (
+	anyName      = hinted(matching(1, 100, namePattern), hintName)
+	artifactName = hinted(matching(1, 100, `[a-zA-Z0-9_\-]+`), hintArtifactName)
+	regionName   = &Shape{Kind: String, Min: 4, Max: 30, Region: true}
+	roleARN      = hinted(matching(1, 1024, `arn:aws(-[\w]+)*:iam::[0-9]{12}:role/.*`), hintRoleARN)
+	provider     = matching(1, 35, `[0-9A-Za-z_-]+`)
+	typeVersion  = matching(1, 9, `[0-9A-Za-z_-]+`)
+	timeout      = integer(5, 86400)
+
+	artifactStore = object(
+		Field{Name: "type", Required: true, Shape: enum("S3")},
+		Field{Name: "location", Required: true, Shape: hinted(matching(3, 63, `[a-zA-Z0-9\-\.]+`), hintBucket)},
+		Field{Name: "encryptionKey", Shape: object(
+			Field{Name: "id", Required: true, Shape: text(1, 400)},
+			Field{Name: "type", Required: true, Shape: enum("KMS")},
+		)},
+	)
+
+	variable = object(
+		Field{Name: "name", Required: true, Shape: matching(1, 128, `[A-Za-z0-9@\-_]+`)},
+		Field{Name: "defaultValue", Shape: matching(1, 1000, `.*`)},
+		Field{Name: "description", Shape: matching(0, 200, `.*`)},
+	)
+
+	globs = object(
+		Field{Name: "includes", Shape: set(1, 8, text(1, 255))},
+		Field{Name: "excludes", Shape: set(1, 8, text(1, 255))},
+	)
+
+	trigger = object(
+		Field{Name: "providerType", Required: true, Shape: enum("CodeStarSourceConnection")},
+		Field{Name: "gitConfiguration", Required: true, Shape: object(
+			Field{Name: "sourceActionName", Required: true, Shape: anyName},
+			Field{Name: "push", Shape: set(1, 3, object(
+				Field{Name: "tags", Shape: globs},
+				Field{Name: "branches", Shape: globs},
+				Field{Name: "filePaths", Shape: globs},
+			))},
+			Field{Name: "pullRequest", Shape: set(1, 3, object(
+				Field{Name: "events", Shape: set(1, 3, enum("OPEN", "UPDATED", "CLOSED"))},
+				Field{Name: "branches", Shape: globs},
+				Field{Name: "filePaths", Shape: globs},
+			))},
+		)},
+	)
+
+	// configuration holds an action's settings. The documented limit of a value is 1,000 characters; the
+	// live service reports 50,000 (CP-F07), so the table has that and a rule warns from 1,000 on.
+	configuration = &Shape{Kind: Object, Names: measured(text(1, 50), "CP-F08"), Elem: measured(text(1, 50_000), "CP-F07")}
+
+	inputArtifacts = keyed(set(0, 0, object(Field{Name: "name", Required: true, Shape: artifactName})), "CP-R06", "name")
+
+	commands = list(1, 50, text(1, 1000))
+
+	rule = object(
+		Field{Name: "name", Required: true, Shape: anyName},
+		Field{Name: "ruleTypeId", Required: true, Shape: object(
+			Field{Name: "category", Required: true, Shape: enum("Rule")},
+			Field{Name: "owner", Shape: enum("AWS"), Default: `"AWS"`},
+			Field{Name: "provider", Required: true, Shape: provider},
+			Field{Name: "version", Shape: typeVersion, Default: `"1"`},
+		)},
+		Field{Name: "configuration", Default: `{}`, Shape: &Shape{Kind: Object, Max: 200, Names: text(1, 50), Elem: text(1, 10_000)}},
+		Field{Name: "commands", Shape: commands},
+		Field{Name: "inputArtifacts", Default: `[]`, Shape: inputArtifacts},
+		Field{Name: "roleArn", Shape: roleARN},
+		Field{Name: "region", Shape: regionName},
+		Field{Name: "timeoutInMinutes", Shape: timeout},
+	)
+
+	conditions = list(1, 1, object(
+		Field{Name: "result", Shape: enum("ROLLBACK", "FAIL", "RETRY", "SKIP")},
+		Field{Name: "rules", Shape: keyed(set(1, 5, rule), "CP-C12", "name")},
+	))
+
+	action = object(
+		Field{Name: "name", Required: true, Shape: anyName},
+		Field{Name: "actionTypeId", Required: true, Shape: object(
+			Field{Name: "category", Required: true, Shape: enum("Source", "Build", "Deploy", "Test", "Invoke", "Approval", "Compute")},
+			Field{Name: "owner", Required: true, Shape: enum("AWS", "ThirdParty", "Custom")},
+			Field{Name: "provider", Required: true, Shape: provider},
+			Field{Name: "version", Required: true, Shape: typeVersion},
+		)},
+		Field{Name: "runOrder", Default: `1`, Shape: integer(1, 999)},
+		Field{Name: "configuration", Default: `{}`, Shape: configuration},
+		Field{Name: "commands", Default: `[]`, V2: true, Shape: commands},
+		Field{Name: "outputArtifacts", Default: `[]`, Shape: keyed(set(0, 0, object(
+			Field{Name: "name", Required: true, Shape: artifactName},
+			Field{Name: "files", Default: `[]`, Shape: set(1, 10, text(1, 128))},
+		)), "", "name")},
+		Field{Name: "inputArtifacts", Default: `[]`, Shape: inputArtifacts},
+		Field{Name: "outputVariables", Default: `[]`, V2: true, Shape: set(1, 15, text(1, 128))},
+		Field{Name: "environmentVariables", Default: `[]`, V2: true, Shape: keyed(set(1, 10, object(
+			Field{Name: "name", Required: true, Shape: matching(1, 128, `[A-Za-z0-9_]+`)},
+			Field{Name: "value", Required: true, Shape: text(1, 2000)},
+			Field{Name: "type", Default: `"PLAINTEXT"`, Shape: enum("PLAINTEXT", "SECRETS_MANAGER")},
+		)), "PL-D05", "name")},
+		Field{Name: "roleArn", Shape: roleARN},
+		Field{Name: "region", Shape: regionName},
+		Field{Name: "namespace", Shape: matching(1, 100, `[A-Za-z0-9@\-_]+`)},
+		Field{Name: "timeoutInMinutes", Shape: timeout},
+	)
+
+	stage = object(
+		Field{Name: "name", Required: true, Shape: anyName},
+		Field{Name: "blockers", Default: `[]`, Shape: list(0, 0, object(
+			Field{Name: "name", Required: true, Shape: text(1, 100)},
+			Field{Name: "type", Required: true, Shape: enum("Schedule")},
+		))},
+		// How many actions a stage may have is CP-G02 and CP-G03.
+		Field{Name: "actions", Required: true, Shape: keyed(set(0, 0, action), "CP-A01", "name")},
+		Field{Name: "onFailure", V2: true, Shape: object(
+			Field{Name: "result", Shape: enum("ROLLBACK", "FAIL", "RETRY", "SKIP")},
+			Field{Name: "retryConfiguration", Shape: object(
+				Field{Name: "retryMode", Shape: enum("FAILED_ACTIONS", "ALL_ACTIONS")},
+			)},
+			Field{Name: "conditions", Default: `[]`, Shape: conditions},
+		)},
+		Field{Name: "onSuccess", V2: true, Shape: object(
+			Field{Name: "conditions", Required: true, Shape: conditions},
+		)},
+		Field{Name: "beforeEntry", V2: true, Shape: object(
+			Field{Name: "conditions", Required: true, Shape: conditions},
+		)},
+	)
+
+	// Declaration is the shape of a whole pipeline, members in the order in which AWS prints them.
+	Declaration = object(
+		Field{Name: "name", Required: true, Shape: anyName},
+		Field{Name: "roleArn", Required: true, Shape: roleARN},
+		// Exactly one of the two stores is CP-S07.
+		Field{Name: "artifactStore", Shape: artifactStore},
+		Field{Name: "artifactStores", Shape: &Shape{Kind: Object, Min: 1, Names: regionName, Elem: artifactStore}},
+		// How many stages a pipeline may have is CP-S01 and CP-S02.
+		Field{Name: "stages", Required: true, Shape: keyed(list(0, 0, stage), "CP-G01", "name")},
+		Field{Name: "version", Server: true, Shape: integer(1, 0)},
+		Field{Name: "executionMode", Default: `"SUPERSEDED"`, Shape: enum("SUPERSEDED", "QUEUED", "PARALLEL")},
+		// Sources disagree on the default of pipelineType, so it has none here: where a file omits it the
+		// live value counts.
+		Field{Name: "pipelineType", Shape: enum("V1", "V2")},
+		Field{Name: "triggers", V2: true, Default: `[]`, Shape: keyed(set(0, 50, trigger), "CP-T02", "gitConfiguration", "sourceActionName")},
+		Field{Name: "variables", V2: true, Default: `[]`, Shape: keyed(set(0, 50, variable), "CP-N06", "name")},
+	)
+
+	// tagList is the shape of `tags` beside `pipeline` in a file. The keys and the number of tags that are
+	// left to people are judged by checkTags.
+	tagList = keyed(set(0, 0, object(
+		Field{Name: "key", Required: true, Shape: text(1, 128)},
+		Field{Name: "value", Required: true, Shape: text(0, 256)},
+	)), "PL-T02", "key")
+)

@@ -1,0 +1,299 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/plumbline/plumbline/differ"
+	"github.com/plumbline/plumbline/journal"
+	"github.com/plumbline/plumbline/live"
+)
+
+// recheck is how old the knowledge that the sources have not moved may be when something is written.
+const recheck = time.Minute
+
+// apply makes the changes that nothing holds, one after the other. A plan stops each of them where the first
+// write would be, so that it has made the same checks.
+func (p *pass) apply(ctx context.Context) {
+	for i := range p.report.Changes {
+		c := &p.report.Changes[i]
+		if c.Outcome != Planned {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			c.Outcome, c.Err = Skipped, err
+			continue
+		}
+		if p.Target.Writer != nil {
+			if err := p.still(ctx); err != nil {
+				c.Outcome, c.Err = Skipped, err
+				p.report.Err = err
+				continue
+			}
+		}
+		p.change(ctx, c)
+	}
+}
+
+// still makes sure that the sources are what was planned from.
+func (p *pass) still(ctx context.Context) error {
+	if p.report.Err != nil {
+		return p.report.Err
+	}
+	if p.Moved == nil || time.Since(p.checked) < recheck {
+		return nil
+	}
+	moved, err := p.Moved(ctx)
+	if err != nil {
+		return fmt.Errorf("looking whether the source has moved: %w", err)
+	}
+	if moved {
+		return ErrMoved
+	}
+	p.checked = time.Now()
+	return nil
+}
+
+// change makes one change. Once it has begun, cancelling does not cut it short: each call has its own limit
+// of time, and half a change is worse than a late one.
+func (p *pass) change(ctx context.Context, c *Change) {
+	ctx = context.WithoutCancel(ctx)
+	tags, err := p.check(ctx, c)
+	switch {
+	case err != nil:
+		c.Outcome, c.Err = Failed, err
+		return
+	case c.Hold != HoldNone:
+		c.Outcome = Held
+		return
+	case p.Target.Writer == nil:
+		return
+	case p.Target.Journal == nil:
+		c.Outcome, c.Err = Failed, errors.New("there is no state folder to write down what is about to be done")
+		return
+	}
+	intent, err := p.Target.Journal.Intend(p.intent(c, tags))
+	if err != nil {
+		c.Outcome, c.Err = Failed, err
+		return
+	}
+	version, err := p.write(ctx, c, tags)
+	outcome := journal.Applied
+	c.Outcome, c.Err = Applied, err
+	if err != nil {
+		c.Outcome, outcome = Failed, journal.Failed
+		if isDoubt(err) {
+			outcome = journal.Unknown
+		}
+	}
+	if err := p.Target.Journal.Conclude(intent, outcome, version, err); err != nil {
+		c.Notes = append(c.Notes, err.Error())
+	}
+	p.Log.Info("change", zap.String("target", c.Target), zap.String("pipeline", c.Pipeline), zap.String("verb", string(c.Verb)),
+		zap.String("cause", string(c.Cause)), zap.String("outcome", string(c.Outcome)), zap.Int64("version", version), zap.Error(c.Err))
+}
+
+// intent is what the journal holds before the call.
+func (p *pass) intent(c *Change, tags map[string]string) journal.Entry {
+	return journal.Entry{
+		Account: c.Account, Region: c.Region, Pipeline: c.Pipeline, Operation: string(c.Verb), Base: c.base.Version,
+		Commit: c.wanted.Origin.Snapshot.Commit, Digest: c.wanted.Document.Digest, Previous: c.base.Declaration, Tags: tags,
+	}
+}
+
+// check looks again, right before the write, at everything that makes it safe: that the pipeline is still
+// ours, that no execution would be cancelled, that it is still the version that was compared. It returns the
+// present tags, or sets the change's hold.
+func (p *pass) check(ctx context.Context, c *Change) (map[string]string, error) {
+	if c.Verb == Create {
+		return nil, p.checkAbsent(ctx, c)
+	}
+	tags, err := p.Target.Live.Tags(ctx, c.Pipeline)
+	if err != nil {
+		return nil, err
+	}
+	if owner, who := Owner(tags, p.Instance, p.Sources); owner != c.owner {
+		c.Hold, c.Reason = HoldOwnership, fmt.Sprintf("it was %s when it was planned and is %s %s now; the next pass looks again", c.owner, owner, who)
+		return nil, nil
+	}
+	if c.Verb == Update && !c.parallel {
+		if err := p.checkIdle(ctx, c); err != nil || c.Hold != HoldNone {
+			return nil, err
+		}
+	}
+	now, err := p.Target.Live.Pipeline(ctx, c.Pipeline)
+	if err != nil {
+		return nil, err
+	}
+	if now.Version != c.base.Version {
+		c.Hold, c.Reason = HoldDrift, fmt.Sprintf("it moved from version %d to %d while it was planned; the next pass looks again", c.base.Version, now.Version)
+		return nil, nil
+	}
+	c.base = now
+	return tags, nil
+}
+
+// checkAbsent makes sure that a pipeline is not there. A listing without it is not enough: only AWS's own
+// PipelineNotFoundException is.
+func (p *pass) checkAbsent(ctx context.Context, c *Change) error {
+	_, err := p.Target.Live.Pipeline(ctx, c.Pipeline)
+	switch {
+	case err == nil:
+		c.Hold, c.Reason = HoldOwnership, "a pipeline of this name is live though the listing did not have it; the next pass looks again"
+		return nil
+	case live.ClassOf(err) == live.NotFound:
+		return nil
+	}
+	return err
+}
+
+func (p *pass) checkIdle(ctx context.Context, c *Change) error {
+	running, err := p.Target.Live.Running(ctx, c.Pipeline)
+	if err != nil || len(running) == 0 {
+		return err
+	}
+	ids := make([]string, len(running))
+	for i, e := range running {
+		ids[i] = fmt.Sprintf("%s (%s)", e.ID, e.Status)
+	}
+	c.Hold = HoldBusy
+	c.Reason = fmt.Sprintf("an update would cancel %s, and AWS restarts nothing by itself; it is applied once the pipeline is idle", strings.Join(ids, ", "))
+	return nil
+}
+
+// write makes the one attempt, settles what a lost reply leaves open, and puts the record on the pipeline. It
+// returns the live version.
+func (p *pass) write(ctx context.Context, c *Change, tags map[string]string) (int64, error) {
+	switch c.Verb {
+	case Create:
+		return p.create(ctx, c)
+	case Update:
+		return p.update(ctx, c, tags)
+	}
+	return c.base.Version, p.record(ctx, c, c.base.Version, tags)
+}
+
+func (p *pass) create(ctx context.Context, c *Change) (int64, error) {
+	tags := p.marks(c, 1)
+	reply, err := p.Target.Writer.Create(ctx, c.body, tags)
+	if err != nil && !isDoubt(err) && live.ClassOf(err) != live.NameInUse {
+		return 0, err
+	}
+	if err != nil {
+		// The call may have happened. Whether what is live now is what we sent is told by the tags that only
+		// our call carried.
+		found, readErr := p.Target.Live.Pipeline(ctx, c.Pipeline)
+		if readErr != nil {
+			return 0, fmt.Errorf("%w; reading whether it happened: %w", err, readErr)
+		}
+		got, readErr := p.Target.Live.Tags(ctx, c.Pipeline)
+		if readErr != nil {
+			return 0, fmt.Errorf("%w; reading whether it happened: %w", err, readErr)
+		}
+		if got[TagManagedBy] != tags[TagManagedBy] || got[TagSource] != tags[TagSource] || got[TagApplied] != tags[TagApplied] {
+			return 0, fmt.Errorf("%w; a pipeline of this name is there now, and it is not the one that was sent", err)
+		}
+		reply = found
+		c.Notes = append(c.Notes, "the reply was lost; reading showed that the pipeline was created")
+	}
+	p.verify(c, reply, 1)
+	p.remember(c, reply, tags)
+	return reply.Version, nil
+}
+
+func (p *pass) update(ctx context.Context, c *Change, tags map[string]string) (int64, error) {
+	if c.Cause == CauseUnexplained {
+		p.Target.Memory.fights(c.Pipeline)
+	}
+	reply, err := p.Target.Writer.Update(ctx, c.body)
+	if err != nil {
+		if !isDoubt(err) {
+			return c.base.Version, err
+		}
+		found, readErr := p.Target.Live.Pipeline(ctx, c.Pipeline)
+		if readErr != nil {
+			return 0, fmt.Errorf("%w; reading whether it happened: %w", err, readErr)
+		}
+		if found.Version == c.base.Version || len(differ.Compare(c.body, found.Declaration, c.Region).Edits) > 0 {
+			return found.Version, fmt.Errorf("%w; version %d is live and not what was sent", err, found.Version)
+		}
+		reply = found
+		c.Notes = append(c.Notes, "the reply was lost; reading showed that the update was applied")
+	}
+	p.verify(c, reply, c.base.Version+1)
+	if err := p.record(ctx, c, reply.Version, tags); err != nil {
+		// The content is applied all the same, which is what counts; the next pass mends the record.
+		c.Notes = append(c.Notes, "it is applied, but could not be recorded yet: "+err.Error())
+	}
+	return reply.Version, nil
+}
+
+// verify notes what a reply shows that was not sent: another writer between our read and our write, or a
+// service that made something else of the document.
+func (p *pass) verify(c *Change, reply live.Pipeline, version int64) {
+	if reply.Version != version {
+		c.Notes = append(c.Notes, fmt.Sprintf("version %d was expected and is %d: somebody else wrote in the same moment and was overwritten; `aws codepipeline get-pipeline --region %s --name %s --pipeline-version %d` shows what they wrote",
+			version, reply.Version, c.Region, c.Pipeline, reply.Version-1))
+	}
+	if edits := differ.Compare(c.body, reply.Declaration, c.Region).Edits; len(edits) > 0 {
+		c.Notes = append(c.Notes, "AWS answered with something else than was sent: "+edits[0].Sentence())
+	}
+}
+
+// record puts our tags on a pipeline, after its content is as wanted.
+func (p *pass) record(ctx context.Context, c *Change, version int64, tags map[string]string) error {
+	marks := p.marks(c, version)
+	after := maps.Clone(tags)
+	if after == nil {
+		after = map[string]string{}
+	}
+	maps.Copy(after, marks)
+	if err := p.Target.Writer.Tag(ctx, c.Pipeline, marks); err != nil {
+		return err
+	}
+	if len(c.untag) > 0 {
+		if err := p.Target.Writer.Untag(ctx, c.Pipeline, c.untag); err != nil {
+			return err
+		}
+		for _, key := range c.untag {
+			delete(after, key)
+		}
+	}
+	p.remember(c, live.Pipeline{Version: version}, after)
+	return nil
+}
+
+// marks are the tags to set: the file's, and ours.
+func (p *pass) marks(c *Change, version int64) map[string]string {
+	snapshot := c.wanted.Origin.Snapshot
+	r := record{Version: version, Digest: c.wanted.Document.Digest, Commit: noCommit, Time: snapshot.Time}
+	if snapshot.Commit != "" {
+		r.Commit = snapshot.Commit[:12]
+	}
+	tags := maps.Clone(c.tags)
+	if tags == nil {
+		tags = map[string]string{}
+	}
+	tags[TagManagedBy], tags[TagSource], tags[TagApplied] = p.Instance, c.wanted.sourceTag(), r.String()
+	return tags
+}
+
+func (p *pass) remember(c *Change, now live.Pipeline, tags map[string]string) {
+	s := live.Summary{Name: c.Pipeline, Version: now.Version, Created: now.Created, Updated: time.Now(), Tags: tags}
+	if l := p.listed[c.Pipeline]; l != nil {
+		s.Created, s.Type, s.Mode = l.Created, l.Type, l.Mode
+	}
+	p.Target.Memory.wrote(s)
+}
+
+// isDoubt reports whether a write with this error may have happened all the same.
+func isDoubt(err error) bool {
+	var e *live.Error
+	return errors.As(err, &e) && e.Doubt
+}

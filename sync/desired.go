@@ -1,0 +1,270 @@
+package sync
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/bmatcuk/doublestar/v4"
+
+	"github.com/plumbline/plumbline/pipeline"
+	"github.com/plumbline/plumbline/source"
+)
+
+// Layout says to which targets a source's files go.
+type Layout string
+
+const (
+	// Everywhere sends every file to every target that the source may touch. Folders mean nothing.
+	Everywhere Layout = "everywhere"
+	// ByTarget sends a file to the target that its first folder names, or to all of them from the folder all.
+	ByTarget Layout = "by-target"
+)
+
+// allTargets is the folder of ByTarget whose files go to every target.
+const allTargets = "all"
+
+// Origin is a source's snapshot and where its files may go.
+type Origin struct {
+	Snapshot *source.Snapshot
+	Layout   Layout   // "" means Everywhere
+	Root     string   // the folder of the source that is read; "" for all of it
+	Targets  []string // patterns of the targets that the source may touch; none means all
+	Prefix   string   // what problems put before a path, so that people find the file
+}
+
+// Tree is everything that the sources hold, parsed once.
+type Tree struct {
+	origins []Origin
+	files   []treeFile
+	targets []string
+}
+
+type treeFile struct {
+	origin   *Origin
+	source   source.File
+	file     *pipeline.File // nil where the file cannot be read
+	problems []pipeline.Problem
+	targets  []string // by name; nil for all that the fence lets through
+}
+
+// Read parses the files of all sources. targets are the names of all configured targets.
+func Read(origins []Origin, targets []string) *Tree {
+	t := &Tree{origins: origins, targets: targets}
+	for i := range origins {
+		o := &t.origins[i]
+		for _, p := range o.Snapshot.Problems {
+			path := p.File
+			p.File = o.Prefix + p.File
+			t.files = append(t.files, treeFile{origin: o, source: source.File{Path: path}, problems: []pipeline.Problem{p}})
+		}
+		for _, sf := range o.Snapshot.Files {
+			f := treeFile{origin: o, source: sf}
+			f.file, f.problems = pipeline.Parse(o.Prefix+sf.Path, sf.Data)
+			t.place(&f)
+			t.files = append(t.files, f)
+		}
+	}
+	return t
+}
+
+// place finds the targets of a file by its folder.
+func (t *Tree) place(f *treeFile) {
+	folder, _, inFolder := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(f.source.Path, f.origin.Root), "/"), "/")
+	refuse := func(rule, message, hint string) {
+		f.problems = append(f.problems, pipeline.Problem{File: f.origin.Prefix + f.source.Path, Rule: rule, Severity: pipeline.Error, Message: message, Hint: hint})
+		f.targets = []string{}
+	}
+	if f.origin.Layout != ByTarget {
+		if inFolder && slices.Contains(t.targets, folder) {
+			refuse("PL-L03", fmt.Sprintf("the folder %q is named as a target, yet with the layout everywhere folders mean nothing and the file would go to every target", folder),
+				"set layout: by-target for this source, or rename the folder")
+		}
+		return
+	}
+	switch {
+	case !inFolder:
+		refuse("PL-L02", "with the layout by-target a file stands in the folder of its target", fmt.Sprintf("move it to %s/, or to a folder named as a target", allTargets))
+	case folder == allTargets:
+	case slices.Contains(t.targets, folder):
+		f.targets = []string{folder}
+	default:
+		hint := fmt.Sprintf("targets: %s, or %s", strings.Join(t.targets, ", "), allTargets)
+		if c := pipeline.Closest(folder, t.targets); c != "" {
+			hint = fmt.Sprintf("did you mean %s/?", c)
+		}
+		refuse("PL-L02", fmt.Sprintf("the folder %q names no target", folder), hint)
+	}
+}
+
+// goesTo reports whether a file is meant for a target.
+func (f *treeFile) goesTo(target string) bool {
+	if f.targets != nil && !slices.Contains(f.targets, target) {
+		return false
+	}
+	return len(f.origin.Targets) == 0 || slices.ContainsFunc(f.origin.Targets, func(pattern string) bool {
+		return doublestar.MatchUnvalidated(pattern, target)
+	})
+}
+
+// Wanted is one pipeline that a file asks for.
+type Wanted struct {
+	Name     string
+	Origin   *Origin
+	Path     string
+	Since    string // the commit that brought in the file as it is; "" for a folder
+	Document *pipeline.Document
+	Errors   []pipeline.Problem // not empty: the pipeline is held as it is
+
+	// presumed says that the file does not itself ask for this pipeline here; it only may be what became of
+	// the one that is live. It keeps a live pipeline from being taken for one that nobody wants.
+	presumed bool
+}
+
+// sourceTag is the value of the tag that names the file.
+func (w *Wanted) sourceTag() string { return sourceTag(w.Origin.Snapshot.Source, w.Path) }
+
+// Desired is what the sources want of one target.
+type Desired struct {
+	Wanted   map[string]*Wanted // :: pipeline name → what is wanted
+	Problems []pipeline.Problem
+	broken   map[string][]pipeline.Problem // :: source tag → why that file cannot be used
+}
+
+// For returns what the files want of one target.
+func (t *Tree) For(target pipeline.Target) *Desired {
+	d := &Desired{Wanted: map[string]*Wanted{}, broken: map[string][]pipeline.Problem{}}
+	claims := map[string][]*Wanted{}
+	var unnamed []treeFile
+	for _, f := range t.files {
+		if len(f.targets) == 0 && f.targets != nil || f.file == nil {
+			d.note(f.origin, f.source.Path, f.problems)
+			unnamed = append(unnamed, f)
+			continue
+		}
+		if !f.goesTo(target.Name) {
+			continue
+		}
+		doc, problems := f.file.For(target)
+		problems = append(slices.Clone(pipeline.Grade(f.problems, target.Rules)), problems...)
+		d.note(f.origin, f.source.Path, problems)
+		w := &Wanted{Name: doc.Name, Origin: f.origin, Path: f.source.Path, Since: f.source.Commit, Document: doc, Errors: onlyErrors(problems)}
+		if doc.Name == "" {
+			unnamed = append(unnamed, f)
+			continue
+		}
+		claims[doc.Name] = append(claims[doc.Name], w)
+	}
+	for _, name := range slices.Sorted(maps.Keys(claims)) {
+		d.settle(name, claims[name])
+	}
+	for _, f := range unnamed {
+		if name := f.formerName(target); name != "" && d.Wanted[name] == nil {
+			d.Wanted[name] = &Wanted{Name: name, Origin: f.origin, Path: f.source.Path, Errors: onlyErrors(f.problems), presumed: true}
+		}
+	}
+	pipeline.SortProblems(d.Problems)
+	return d
+}
+
+func (d *Desired) note(o *Origin, path string, problems []pipeline.Problem) {
+	d.Problems = append(d.Problems, problems...)
+	if errs := onlyErrors(problems); len(errs) > 0 {
+		d.broken[sourceTag(o.Snapshot.Source, path)] = errs
+	}
+}
+
+// settle gives a name to the one file that claims it, or holds it where several do: neither order nor chance
+// may decide which of them is live.
+func (d *Desired) settle(name string, claims []*Wanted) {
+	w := claims[0]
+	if len(claims) > 1 {
+		for i, c := range claims {
+			other := claims[(i+1)%len(claims)]
+			p := pipeline.Problem{
+				File: c.Origin.Prefix + c.Path, Line: 1, Column: 1, Path: "", Rule: "PL-L01", Severity: pipeline.Error,
+				Message: fmt.Sprintf("the pipeline %q is claimed by %s too; neither is applied", name, other.Origin.Prefix+other.Path),
+				Hint:    "keep one of them, or give one another name",
+			}
+			d.Problems = append(d.Problems, p)
+			w.Errors = append(w.Errors, p)
+		}
+	}
+	d.Wanted[name] = w
+}
+
+// formerName returns the pipeline that a file stood for before it became unreadable or went astray: the name
+// it still says, or that of its last good version.
+func (f *treeFile) formerName(target pipeline.Target) string {
+	if f.file != nil {
+		if doc, _ := f.file.For(target); doc.Name != "" {
+			return doc.Name
+		}
+	}
+	for _, v := range f.origin.Snapshot.History[f.source.Path] {
+		if old, _ := pipeline.Parse(f.source.Path, v.Data); old != nil {
+			if doc, _ := old.For(target); doc.Name != "" {
+				return doc.Name
+			}
+		}
+	}
+	return ""
+}
+
+func onlyErrors(problems []pipeline.Problem) []pipeline.Problem {
+	return slices.DeleteFunc(slices.Clone(problems), func(p pipeline.Problem) bool { return p.Severity != pipeline.Error })
+}
+
+// Problems returns what is wrong with the files, over all targets: once for all where every target sees it
+// alike, else once for each that does.
+func (t *Tree) Problems(targets []pipeline.Target) []pipeline.Problem {
+	if len(targets) == 0 {
+		targets = []pipeline.Target{{}}
+	}
+	seenBy := map[pipeline.Problem][]string{}
+	for _, target := range targets {
+		for _, p := range t.For(target).Problems {
+			if by := seenBy[p]; len(by) == 0 || by[len(by)-1] != target.Name {
+				seenBy[p] = append(by, target.Name)
+			}
+		}
+	}
+	var all []pipeline.Problem
+	for p, by := range seenBy {
+		if len(by) == t.readers(p.File, targets) {
+			all = append(all, p)
+			continue
+		}
+		for _, name := range by {
+			p.Target = name
+			all = append(all, p)
+		}
+	}
+	pipeline.SortProblems(all)
+	return all
+}
+
+// readers returns how many of the targets a file goes to.
+func (t *Tree) readers(shown string, targets []pipeline.Target) int {
+	for i := range t.files {
+		f := &t.files[i]
+		if f.origin.Prefix+f.source.Path != shown {
+			continue
+		}
+		if f.file == nil || f.targets != nil && len(f.targets) == 0 {
+			return len(targets)
+		}
+		n := 0
+		for _, target := range targets {
+			if f.goesTo(target.Name) {
+				n++
+			}
+		}
+		return n
+	}
+	return len(targets)
+}
+
+// Files returns how many files the sources hold, those that cannot be read included.
+func (t *Tree) Files() int { return len(t.files) }

@@ -1,0 +1,114 @@
+package sync
+
+import (
+	"maps"
+	stdsync "sync"
+	"time"
+
+	"github.com/plumbline/plumbline/live"
+)
+
+// settle is how long AWS may answer with a state from before a write. Own writes win over older reads for
+// that long, and a version smaller than the recorded one is believed only after it.
+const settle = 5 * time.Minute
+
+// Memory is what a target's passes remember from one to the next. Losing it costs reads, never correctness.
+// The zero Memory is ready for use; its methods may be called from several goroutines.
+type Memory struct {
+	mu     stdsync.Mutex
+	writes map[string]ownWrite      // :: name → our latest write
+	stale  map[string]time.Time     // :: name → since when its version is smaller than recorded
+	docs   map[string]live.Pipeline // :: name → its definition at its latest version
+	fought map[string]bool          // :: name → an unexplained difference was written away
+}
+
+type ownWrite struct {
+	at      time.Time
+	summary live.Summary
+}
+
+// wrote remembers a write and its outcome.
+func (m *Memory) wrote(s live.Summary) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.writes == nil {
+		m.writes = map[string]ownWrite{}
+	}
+	s.Tags = maps.Clone(s.Tags)
+	m.writes[s.Name] = ownWrite{time.Now(), s}
+	delete(m.docs, s.Name)
+}
+
+// refresh corrects a listing that is older than our own writes: it holds every pipeline at least as we last
+// left it.
+func (m *Memory) refresh(listed map[string]*live.Summary) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for name, w := range m.writes {
+		if time.Since(w.at) > settle {
+			delete(m.writes, name)
+			continue
+		}
+		switch l := listed[name]; {
+		case l == nil, l.Version < w.summary.Version:
+			s := w.summary
+			listed[name] = &s
+		case l.Version == w.summary.Version:
+			l.Tags = maps.Clone(w.summary.Tags) // the tag listing lags behind too
+		}
+	}
+}
+
+// staleFor notes that a pipeline's version is smaller than recorded and returns for how long it has been.
+func (m *Memory) staleFor(name string) time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.stale == nil {
+		m.stale = map[string]time.Time{}
+	}
+	since, ok := m.stale[name]
+	if !ok {
+		since = time.Now()
+		m.stale[name] = since
+	}
+	return time.Since(since)
+}
+
+// fresh forgets that a pipeline was stale.
+func (m *Memory) fresh(name string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.stale, name)
+}
+
+// document returns the definition that was read of just this pipeline at just this version.
+func (m *Memory) document(s live.Summary) (live.Pipeline, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p, ok := m.docs[s.Name]
+	return p, ok && p.Version == s.Version && p.Created.Equal(s.Created)
+}
+
+func (m *Memory) keep(name string, p live.Pipeline) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.docs == nil {
+		m.docs = map[string]live.Pipeline{}
+	}
+	m.docs[name] = p
+}
+
+func (m *Memory) hasFought(name string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.fought[name]
+}
+
+func (m *Memory) fights(name string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.fought == nil {
+		m.fought = map[string]bool{}
+	}
+	m.fought[name] = true
+}

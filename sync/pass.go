@@ -1,0 +1,199 @@
+package sync
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/plumbline/plumbline/journal"
+	"github.com/plumbline/plumbline/live"
+	"github.com/plumbline/plumbline/pipeline"
+)
+
+// Target is one account and region, and what may be done there.
+type Target struct {
+	Name    string
+	Region  string
+	Vars    map[string]string
+	Rules   map[string]pipeline.Severity
+	Mode    Mode
+	Adopt   Adoption // "" means AdoptIdentical
+	NoWrite string   // not empty: nothing may be written, for this reason
+
+	Live    Reader
+	Writer  Writer           // nil: the pass is a plan
+	Journal *journal.Journal // nil: nothing is remembered; a pass that writes needs one
+	Memory  *Memory          // nil: a new one
+}
+
+// Input is what one pass works on.
+type Input struct {
+	Instance string
+	Sources  []string // the names of all configured sources
+	Tree     *Tree
+	Target   Target
+	Only     []string // the pipelines to look at; none means all
+	Partial  bool     // the Tree lacks files of its sources, so what it does not want is not looked at
+	Sweep    bool     // read every pipeline, also those that version and digest say are in sync
+
+	// Moved reports whether a source has moved since the Tree was read. Before its first write, and again
+	// when that was a minute ago, a pass asks; if so it ends with ErrMoved. nil means never.
+	Moved func(context.Context) (bool, error)
+	Log   *zap.Logger // nil means none
+}
+
+// ErrMoved ends a pass whose snapshots are no longer what the sources hold. Nothing was lost: read again.
+var ErrMoved = errors.New("the source has moved since it was read")
+
+// pass is the state of one call of Pass.
+type pass struct {
+	Input
+	identity live.Identity
+	desired  *Desired
+	listed   map[string]*live.Summary
+	checked  time.Time // when the sources were last found not to have moved
+	report   *Report
+}
+
+// Pass looks at one target once: what is wanted, what is live, what differs and why, and writes what may be
+// written. It never fails as a whole; what went wrong is in the report. A cancelled ctx ends it between two
+// changes, never within one.
+func Pass(ctx context.Context, in Input) *Report {
+	if in.Log == nil {
+		in.Log = zap.NewNop()
+	}
+	if in.Target.Memory == nil {
+		in.Target.Memory = &Memory{}
+	}
+	in.Target.Adopt = cmp.Or(in.Target.Adopt, AdoptIdentical)
+	p := &pass{Input: in, report: &Report{Target: in.Target.Name, Region: in.Target.Region, Started: time.Now()}}
+	if err := p.see(ctx); err != nil {
+		p.report.Err = err
+		p.allUnknown()
+	} else {
+		p.plan(ctx)
+		p.apply(ctx)
+	}
+	p.report.Finished = time.Now()
+	return p.report
+}
+
+// see finds out what is wanted and what is live.
+func (p *pass) see(ctx context.Context) error {
+	id, err := p.Target.Live.Identity(ctx)
+	if err != nil {
+		return err
+	}
+	p.identity, p.report.Account = id, id.Account
+	p.want()
+	inventory, err := p.Target.Live.Inventory(ctx)
+	if err != nil {
+		return err
+	}
+	p.report.TagsErr = inventory.TagsErr
+	p.listed = make(map[string]*live.Summary, len(inventory.Pipelines))
+	for i := range inventory.Pipelines {
+		s := inventory.Pipelines[i]
+		p.listed[s.Name] = &s
+	}
+	p.report.Known = map[string]bool{}
+	for name := range p.listed {
+		p.report.Known[name] = true
+	}
+	for name := range p.desired.Wanted {
+		p.report.Known[name] = true
+	}
+	p.Target.Memory.refresh(p.listed)
+	return nil
+}
+
+func (p *pass) want() {
+	p.desired = p.Tree.For(p.pipelineTarget())
+	p.report.Problems = p.desired.Problems
+}
+
+func (p *pass) allUnknown() {
+	if p.desired == nil {
+		p.want()
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.desired.Wanted)) {
+		if w := p.desired.Wanted[name]; !w.presumed && p.selected(name) {
+			p.report.Pipelines = append(p.report.Pipelines, State{Name: name, Status: StatusUnknown, Why: p.report.Err.Error(), Path: w.Path})
+		}
+	}
+}
+
+func (p *pass) selected(name string) bool {
+	return len(p.Only) == 0 || slices.Contains(p.Only, name)
+}
+
+// readers is how many pipelines are looked at side by side. The allowance of requests is the real limit; this
+// only hides the time that a reply takes.
+const readers = 4
+
+// plan looks at every pipeline.
+func (p *pass) plan(ctx context.Context) {
+	names := map[string]bool{}
+	for name := range p.listed {
+		names[name] = !p.Partial
+	}
+	for name := range p.desired.Wanted {
+		names[name] = true
+	}
+	var list []string
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		if names[name] && p.selected(name) {
+			list = append(list, name)
+		}
+	}
+	states, changes := make([]*State, len(list)), make([]*Change, len(list))
+	var group errgroup.Group
+	group.SetLimit(readers)
+	for i, name := range list {
+		group.Go(func() error {
+			states[i], changes[i] = p.consider(ctx, name)
+			return nil
+		})
+	}
+	_ = group.Wait() // the functions return no errors
+	for i := range list {
+		if states[i] != nil {
+			p.report.Pipelines = append(p.report.Pipelines, *states[i])
+		}
+		if changes[i] != nil {
+			p.report.Changes = append(p.report.Changes, *changes[i])
+		}
+	}
+}
+
+// UnknownNames returns those of the names that neither a file nor the live target knows, so that a misspelt
+// name does not pass for "nothing to do".
+func (r *Report) UnknownNames(names []string) []string {
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return r.Known[name] })
+}
+
+// Counts returns how many pipelines have each status.
+func (r *Report) Counts() map[Status]int {
+	counts := map[Status]int{}
+	for _, s := range r.Pipelines {
+		if s.Status != "" {
+			counts[s.Status]++
+		}
+	}
+	return counts
+}
+
+// String sums the report up in one line, for logs.
+func (r *Report) String() string {
+	if r.Err != nil {
+		return fmt.Sprintf("%s: %v", r.Target, r.Err)
+	}
+	return fmt.Sprintf("%s: %d pipelines, %d changes", r.Target, len(r.Pipelines), len(r.Changes))
+}

@@ -1,0 +1,139 @@
+package sync
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/plumbline/plumbline/differ"
+	"github.com/plumbline/plumbline/pipeline"
+)
+
+// permit finds the holds that the table does not know of, and says of every hold what releases it. A hold that
+// is there already is kept: the first reason is the one to mend first.
+func (c *consideration) permit(change *Change) {
+	for _, check := range []func(*Change) (Hold, string){
+		c.explained, c.otherInstance, c.unknownFields, c.maskedSecrets, c.renamed, c.policy,
+	} {
+		if hold, reason := check(change); hold != HoldNone {
+			change.Hold, change.Reason = hold, reason
+			return
+		}
+	}
+}
+
+// explained gives the reason of a hold that the table itself made.
+func (c *consideration) explained(change *Change) (Hold, string) {
+	name := change.Pipeline
+	switch {
+	case change.Hold == HoldOwnership && c.facts.owner == Foreign:
+		return change.Hold, fmt.Sprintf("it is managed by %s; remove it there, or give the file another name", c.state.Owner)
+	case change.Hold == HoldOwnership:
+		return change.Hold, "a pipeline of this name is live, differs, and is not ours: make the file equal to it, or set policy.adopt: always to let git win"
+	case change.Cause == CauseBoth:
+		return change.Hold, fmt.Sprintf("the file and the live pipeline both changed; three ways out: `plumbline apply --overwrite %s` lets git win; take the live values into the file to keep them; or undo the live change, and the file's applies", name)
+	case change.Hold == HoldDrift && change.Verb == Create:
+		return change.Hold, fmt.Sprintf("plumbline applied it and somebody deleted it; `plumbline apply --overwrite %s` creates it again, removing its file accepts the deletion", name)
+	case change.Hold == HoldDrift:
+		return change.Hold, fmt.Sprintf("the live pipeline was changed outside git; `plumbline apply --overwrite %s` puts back what the file says, taking the values into the file keeps them", name)
+	case change.Hold == HoldFight:
+		return change.Hold, "it was written once and came back without a new version; find out what AWS makes of the file, and write the file that way"
+	}
+	return HoldNone, ""
+}
+
+// otherInstance holds a target that somebody else keeps at a newer commit than ours: this repository is behind
+// or was set back, and writing would undo their work.
+func (c *consideration) otherInstance(*Change) (Hold, string) {
+	snapshot := c.w.Origin.Snapshot
+	if !c.facts.recorded || c.record.Commit == noCommit || snapshot.Commit == "" || snapshot.Contains(c.record.Commit) || !c.record.Time.After(snapshot.Time) {
+		return HoldNone, ""
+	}
+	return HoldSource, fmt.Sprintf("commit %s of %s was applied, which this repository does not have and which is newer than its head %s: fetch, or push that commit again; a branch that was set back on purpose needs one new commit on top",
+		c.record.Commit, c.record.Time.Format("2006-01-02 15:04:05Z"), snapshot.Commit[:12])
+}
+
+func (c *consideration) unknownFields(change *Change) (Hold, string) {
+	if change.Verb != Update || len(c.diff.Unknown) == 0 {
+		return HoldNone, ""
+	}
+	return HoldUnknownField, fmt.Sprintf("the update would erase what this version does not know (%s): write the same into the file and set policy.rules: {CP-F11: warning}, or upgrade plumbline", unknownPaths(c.diff))
+}
+
+// maskedSecrets holds changes that could lose a secret. AWS keeps it only if the mask is sent back for the
+// same action of the same stage with nothing else of it changed; a new action cannot have a mask at all
+// (CP-A05).
+func (c *consideration) maskedSecrets(change *Change) (Hold, string) {
+	if change.Verb != Update && change.Verb != Create {
+		return HoldNone, ""
+	}
+	before := masked(c.base.Declaration)
+	for path, key := range masked(change.body) {
+		if before[path] == "" {
+			return HoldMaskedSecret, fmt.Sprintf("%s has %s for %s, which AWS takes only for an action that already has the secret: %s", path, pipeline.Mask, key, secretHelp)
+		}
+	}
+	for path, key := range before {
+		if slices.ContainsFunc(change.Edits, func(e differ.Edit) bool {
+			return e.New != nil && (e.Path == path || strings.HasPrefix(e.Path, path+"/"))
+		}) {
+			return HoldMaskedSecret, fmt.Sprintf("the change touches %s, whose secret %s AWS does not show and would lose: %s", path, key, secretHelp)
+		}
+	}
+	return HoldNone, ""
+}
+
+const secretHelp = "make this change in AWS, or move the source to a connection (CodeStarSourceConnection), which needs no secret"
+
+// masked returns the actions that hold a masked secret, :: path → configuration key.
+func masked(declaration *pipeline.Node) map[string]string {
+	found := map[string]string{}
+	for _, stage := range declaration.List("stages") {
+		for _, action := range stage.List("actions") {
+			config := action.Get("configuration")
+			if config == nil {
+				continue
+			}
+			for _, m := range config.Members {
+				if m.Value.Kind == pipeline.String && m.Value.Text == pipeline.Mask {
+					found["/stages/"+stage.Str("name")+"/actions/"+action.Str("name")] = m.Name
+				}
+			}
+		}
+	}
+	return found
+}
+
+// renamed holds the create of a pipeline whose file stood for another one before, until somebody names it: a
+// rename in AWS is a new pipeline without the history, and a run of it, while the old one goes on.
+func (c *consideration) renamed(change *Change) (Hold, string) {
+	if change.Verb != Create || slices.Contains(c.Only, c.name) {
+		return HoldNone, ""
+	}
+	for _, v := range c.w.Origin.Snapshot.History[c.w.Path] {
+		f, _ := pipeline.Parse(c.w.Path, v.Data)
+		if f == nil {
+			continue
+		}
+		doc, _ := f.For(c.pipelineTarget())
+		old := c.listed[doc.Name]
+		if doc.Name == c.name || old == nil || c.desired.Wanted[doc.Name] != nil {
+			return HoldNone, ""
+		}
+		if owner, _ := Owner(old.Tags, c.Instance, c.Sources); owner != Managed {
+			return HoldNone, ""
+		}
+		return HoldPolicy, fmt.Sprintf("%s was called %s before; AWS cannot rename, so this creates a new pipeline, which runs at once, while %s stays live. `plumbline apply %s` creates it; delete the old one in AWS when it is no longer needed", c.w.Path, doc.Name, doc.Name, c.name)
+	}
+	return HoldNone, ""
+}
+
+func (c *consideration) policy(*Change) (Hold, string) {
+	switch {
+	case c.Target.NoWrite != "":
+		return HoldPolicy, c.Target.NoWrite
+	case c.Target.Mode == Detect:
+		return HoldPolicy, "the mode is detect, which only reports"
+	}
+	return HoldNone, ""
+}

@@ -1,0 +1,385 @@
+package sync
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/plumbline/plumbline/differ"
+	"github.com/plumbline/plumbline/live"
+	"github.com/plumbline/plumbline/pipeline"
+	"github.com/plumbline/plumbline/source"
+)
+
+// consider gathers the facts of one pipeline and judges them. It returns no change where none is due.
+func (p *pass) consider(ctx context.Context, name string) (*State, *Change) {
+	w, l := p.desired.Wanted[name], p.listed[name]
+	state := &State{Name: name, Live: l}
+	if l != nil && l.Tags == nil && p.report.TagsErr != nil {
+		// Without a listing of tags, nothing tells which pipelines are ours but to ask.
+		tags, err := p.Target.Live.Tags(ctx, name)
+		if err != nil {
+			state.Status, state.Why = StatusUnknown, err.Error()
+			return state, nil
+		}
+		l.Tags = tags
+	}
+	if l != nil {
+		state.Ownership, state.Owner = Owner(l.Tags, p.Instance, p.Sources)
+	}
+	switch {
+	case w == nil:
+		return p.unwanted(state)
+	case w.presumed && (l == nil || state.Ownership != Managed):
+		if l == nil {
+			return nil, nil
+		}
+		return state, nil
+	}
+	state.Path = w.Path
+	if len(w.Errors) > 0 {
+		return p.invalid(state, w)
+	}
+	c := &consideration{pass: p, name: name, w: w, l: l, state: state}
+	if err := c.gather(ctx); err != nil {
+		state.Status, state.Why = StatusUnknown, err.Error()
+		return state, nil
+	}
+	return state, c.decide()
+}
+
+// unwanted is for live pipelines that no file asks for.
+func (p *pass) unwanted(state *State) (*State, *Change) {
+	if state.Ownership != Managed {
+		return state, nil
+	}
+	if errs := p.desired.broken[state.Live.Tags[TagSource]]; len(errs) > 0 {
+		state.Status, state.Why = StatusInvalid, "its file cannot be used ("+errs[0].Place()+")"
+		return state, nil
+	}
+	state.Status, state.Why = StatusExtra, "no file asks for it any more"
+	return state, &Change{
+		Target: p.Target.Name, Account: p.identity.Account, Region: p.Target.Region, Pipeline: state.Name, Verb: Delete, Cause: CauseGit,
+		Hold: HoldPolicy, Reason: "this version deletes nothing; delete the pipeline in AWS, or bring its file back", Outcome: Held,
+	}
+}
+
+// invalid is for pipelines whose file has errors: the live one stays as it is.
+func (p *pass) invalid(state *State, w *Wanted) (*State, *Change) {
+	state.Status = StatusInvalid
+	first := w.Errors[0]
+	state.Why = fmt.Sprintf("its file has errors (%s", first.Place())
+	if more := len(w.Errors) - 1; more > 0 {
+		state.Why += fmt.Sprintf(" and %d more", more)
+	}
+	state.Why += ")"
+	verb := Update
+	if state.Live == nil {
+		verb = Create
+	}
+	return state, &Change{
+		Target: p.Target.Name, Account: p.identity.Account, Region: p.Target.Region, Pipeline: state.Name, Verb: verb, Cause: CauseGit,
+		Hold: HoldValidation, Reason: state.Why + "; the live pipeline stays as it is until they are mended", Outcome: Held,
+	}
+}
+
+// consideration is one pipeline that is wanted and can be, on its way to a verdict.
+type consideration struct {
+	*pass
+	name  string
+	w     *Wanted
+	l     *live.Summary // nil: not live
+	state *State
+
+	facts  facts
+	record record
+	base   live.Pipeline
+	diff   differ.Diff
+
+	tagDiff   []differ.Edit
+	tagMoves  []string // the paths of the tags that the file changed since the record
+	tagsKnown bool     // whether tagMoves could be found out
+}
+
+// gather reads what the table needs to know, and no more.
+func (c *consideration) gather(ctx context.Context) error {
+	if c.l == nil {
+		c.facts.known = c.Target.Journal != nil && c.Target.Journal.KnowsLive(c.identity.Account, c.Target.Region, c.name)
+		return nil
+	}
+	c.facts.live = true
+	if c.l.Tags == nil {
+		tags, err := c.Target.Live.Tags(ctx, c.name)
+		if err != nil {
+			return err
+		}
+		c.l.Tags = tags
+	}
+	c.state.Ownership, c.state.Owner = Owner(c.l.Tags, c.Instance, c.Sources)
+	c.facts.owner = c.state.Ownership
+	if err := c.compareVersions(ctx); err != nil {
+		return err
+	}
+	c.compareTags()
+	if c.facts.recorded && !c.facts.desired && !c.facts.moved && !c.Sweep && len(c.tagDiff) == 0 {
+		return nil
+	}
+	if err := c.compareContent(ctx); err != nil {
+		return err
+	}
+	return c.confirmRecord(ctx)
+}
+
+// confirmRecord reads the tags themselves where the listing of tags, which lags behind, shows an outdated
+// record on a pipeline that is as wanted: often there is nothing to mend.
+func (c *consideration) confirmRecord(ctx context.Context) error {
+	if c.facts.content != equal || c.facts.owner != Managed || c.facts.recorded && !c.facts.desired && !c.facts.moved {
+		return nil
+	}
+	tags, err := c.Target.Live.Tags(ctx, c.name)
+	if err != nil {
+		return err
+	}
+	c.l.Tags = tags
+	c.facts.owner, c.state.Owner = Owner(tags, c.Instance, c.Sources)
+	c.state.Ownership = c.facts.owner
+	c.facts.desired, c.facts.moved = false, false
+	if err := c.compareVersions(ctx); err != nil {
+		return err
+	}
+	c.compareTags()
+	return nil
+}
+
+// compareVersions reads the record and says who moved since.
+func (c *consideration) compareVersions(ctx context.Context) error {
+	if c.facts.owner != Managed {
+		return nil
+	}
+	c.record, c.facts.recorded = parseRecord(c.l.Tags[TagApplied])
+	if !c.facts.recorded {
+		return nil
+	}
+	if c.l.Version < c.record.Version {
+		// AWS answers with a state from before our write, or the pipeline is another one than it was. Only a
+		// read can tell; if even that is older, wait.
+		p, err := c.Target.Live.Pipeline(ctx, c.name)
+		if err != nil {
+			return err
+		}
+		c.l.Version = p.Version
+	}
+	if c.l.Version < c.record.Version {
+		if c.Target.Memory.staleFor(c.name) < settle {
+			return fmt.Errorf("AWS shows version %d, older than version %d, which was applied; plumbline looks again at the next pass and believes it after five minutes", c.l.Version, c.record.Version)
+		}
+		c.facts.recorded = false
+		return nil
+	}
+	c.Target.Memory.fresh(c.name)
+	c.facts.desired = c.record.Digest != c.w.Document.Digest
+	c.facts.moved = c.l.Version > c.record.Version
+	return nil
+}
+
+// compareTags finds the tags that differ, and which of them somebody changed in AWS.
+func (c *consideration) compareTags() {
+	wanted := c.w.Document.Tags
+	if wanted == nil {
+		return
+	}
+	before := c.atRecord()
+	c.tagDiff = differ.Tags(wanted, before, c.l.Tags)
+	c.tagDiff = slices.DeleteFunc(c.tagDiff, func(e differ.Edit) bool {
+		return strings.HasPrefix(e.Path, "/tags/"+pipeline.TagPrefix)
+	})
+	for _, e := range differ.Tags(wanted, before, before) { // what the file itself changed
+		c.tagMoves = append(c.tagMoves, e.Path)
+	}
+	c.tagsKnown = before != nil
+}
+
+// pipelineTarget is the target as documents see it.
+func (p *pass) pipelineTarget() pipeline.Target {
+	return pipeline.Target{
+		Name: p.Target.Name, Region: p.Target.Region, Account: p.identity.Account, Partition: pipeline.Partition(p.Target.Region),
+		Vars: p.Target.Vars, Rules: p.Target.Rules,
+	}
+}
+
+// commitIndex returns how many commits before the newest one a commit is, or -1 where the history that was
+// read does not have it.
+func (c *consideration) commitIndex(id string) int {
+	if len(id) < 12 {
+		return -1
+	}
+	return slices.IndexFunc(c.w.Origin.Snapshot.Commits, func(commit source.Commit) bool { return strings.HasPrefix(commit.ID, id) })
+}
+
+// atRecord returns the file's own tags as they were at the record's commit, nil where nobody can tell.
+func (c *consideration) atRecord() map[string]string {
+	at := c.commitIndex(c.record.Commit)
+	if !c.facts.recorded || at < 0 {
+		return nil
+	}
+	if since := c.commitIndex(c.w.Since); since >= at {
+		return c.w.Document.Tags
+	}
+	for _, v := range c.w.Origin.Snapshot.History[c.w.Path] {
+		if c.commitIndex(v.Commit) < at {
+			continue
+		}
+		if doc := c.version(v); doc != nil {
+			return doc.Tags
+		}
+		break
+	}
+	return nil
+}
+
+// version returns an earlier version of the file as a document, nil where it was none for this pipeline.
+func (c *consideration) version(v source.Version) *pipeline.Document {
+	f, _ := pipeline.Parse(c.w.Path, v.Data)
+	if f == nil {
+		return nil
+	}
+	doc, _ := f.For(c.pipelineTarget())
+	if doc.Name != c.name || doc.Declaration == nil {
+		return nil
+	}
+	return doc
+}
+
+// compareContent reads the live definition and compares it with the wanted one.
+func (c *consideration) compareContent(ctx context.Context) error {
+	base, cached := c.Target.Memory.document(*c.l)
+	if !cached {
+		var err error
+		if base, err = c.Target.Live.Pipeline(ctx, c.name); err != nil {
+			return err
+		}
+		c.Target.Memory.keep(c.name, base)
+	}
+	c.base = base
+	c.diff = differ.Compare(c.w.Document.Declaration, base.Declaration, c.Target.Region)
+	if len(c.diff.Edits) == 0 {
+		c.facts.content = equal
+		return nil
+	}
+	c.facts.content = differs
+	c.facts.byGit = c.isFromGit()
+	c.facts.fought = c.Target.Memory.hasFought(c.name)
+	return nil
+}
+
+// isFromGit reports whether the live content is what the file said in an earlier commit: then nobody else
+// moved, git merely has not arrived. With a record, only commits after the record's count.
+func (c *consideration) isFromGit() bool {
+	after := -1
+	if c.facts.recorded {
+		after = c.commitIndex(c.record.Commit)
+	}
+	for _, v := range c.w.Origin.Snapshot.History[c.w.Path] {
+		if after >= 0 && c.commitIndex(v.Commit) >= after {
+			break
+		}
+		doc := c.version(v)
+		if doc != nil && len(differ.Compare(doc.Declaration, c.base.Declaration, c.Target.Region).Edits) == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// decide turns the facts into the change that is due, if any.
+func (c *consideration) decide() *Change {
+	mode := c.Target.Mode
+	if mode == Detect {
+		mode = Apply // shows what it would do; permit holds it
+	}
+	v := c.judgeTags(judge(c.facts, mode, c.Target.Adopt), mode)
+	c.state.Status = v.status
+	c.note()
+	if v.verb == "" {
+		return nil
+	}
+	change := &Change{
+		Target: c.Target.Name, Account: c.identity.Account, Region: c.Target.Region, Pipeline: c.name,
+		Verb: v.verb, Cause: v.cause, Hold: v.hold,
+		Edits:  append(slices.Clone(c.diff.Edits), c.tagDiff...),
+		wanted: c.w, base: c.base, owner: c.facts.owner, body: c.body(),
+		tags: maps.Clone(c.w.Document.Tags), parallel: c.base.Declaration.Str("executionMode") == "PARALLEL",
+	}
+	for _, e := range c.tagDiff {
+		if e.New == nil {
+			change.untag = append(change.untag, strings.NewReplacer("~1", "/", "~0", "~").Replace(strings.TrimPrefix(e.Path, "/tags/")))
+		}
+	}
+	c.permit(change)
+	change.Outcome = Planned
+	if change.Hold != HoldNone {
+		change.Outcome = Held
+	}
+	return change
+}
+
+// judgeTags adds what the tags say to a verdict on the content. Tags have no version, so who moved is told by
+// the file's history: where the file still says what it said at the record, somebody changed them in AWS.
+// Where there is no history, as for a folder, the file is taken to have changed.
+func (c *consideration) judgeTags(v verdict, mode Mode) verdict {
+	if len(c.tagDiff) == 0 || v.status == StatusMissing || c.facts.owner == Foreign || c.facts.owner == Unmanaged && v.verb != Adopt {
+		return v
+	}
+	drifted := c.tagsKnown && !slices.ContainsFunc(c.tagDiff, func(e differ.Edit) bool { return slices.Contains(c.tagMoves, e.Path) })
+	tags := verdict{StatusPending, Tag, CauseGit, HoldNone}
+	if drifted {
+		tags = verdict{StatusDrifted, Tag, CauseDrift, drift(mode)}
+	}
+	switch {
+	case v.verb == Adopt, v.verb == "", v.cause == CauseRecord:
+		if v.verb == Adopt {
+			tags.verb = Adopt
+		}
+		return tags
+	case v.status == StatusPending && drifted:
+		return verdict{StatusDrifted, Update, CauseBoth, drift(mode)}
+	}
+	return v // the content's verdict covers the tags; they are written with it
+}
+
+// body returns what is sent to AWS: the file's own tree, never the canonical form, with the live pipelineType
+// where the file leaves it open, because an update without it may change the type.
+func (c *consideration) body() *pipeline.Node {
+	if c.w.Document.Declaration == nil {
+		return nil
+	}
+	body := c.w.Document.Declaration.Clone()
+	if live := c.base.Declaration.Get("pipelineType"); live != nil && body.Get("pipelineType") == nil {
+		body.Set("pipelineType", live.Clone())
+	}
+	return body
+}
+
+// note says in one sentence what the status alone does not.
+func (c *consideration) note() {
+	switch {
+	case c.facts.owner == Foreign:
+		c.state.Why = "managed by " + c.state.Owner
+	case len(c.diff.Unknown) > 0:
+		c.state.Why = "AWS shows what this version does not know: " + unknownPaths(c.diff)
+	case c.facts.owner == Unmanaged && c.facts.live:
+		c.state.Why = "not marked as ours yet"
+	case c.facts.live && !c.facts.recorded:
+		c.state.Why = "its record of what was applied is missing or was edited"
+	}
+}
+
+func unknownPaths(d differ.Diff) string {
+	paths := make([]string, len(d.Unknown))
+	for i, e := range d.Unknown {
+		paths[i] = e.Path
+	}
+	return strings.Join(paths, ", ")
+}

@@ -1,0 +1,99 @@
+package sync
+
+import (
+	"time"
+
+	"github.com/plumbline/plumbline/differ"
+	"github.com/plumbline/plumbline/live"
+	"github.com/plumbline/plumbline/pipeline"
+)
+
+// Report is the whole truth about one pass over one target. Nobody changes it once [Pass] has returned it.
+type Report struct {
+	Target, Account, Region string
+	Started, Finished       time.Time
+	Err                     error // why the target could not be seen; then Pipelines says unknown of all that is wanted
+	TagsErr                 error // why the listing of tags could not be used; the pass asked pipeline by pipeline
+
+	Known     map[string]bool // the names of all pipelines that are wanted or live, also those not looked at
+	Pipelines []State         // every pipeline that is wanted or live, by name
+	Changes   []Change
+	Problems  []pipeline.Problem
+}
+
+// State is one pipeline as the pass found it, before any change.
+type State struct {
+	Name      string
+	Status    Status    // "" for a pipeline that is not wanted and not ours
+	Ownership Ownership // of the live one; "" where there is none
+	Owner     string    // who owns a foreign one
+	Why       string    // one sentence where the status alone does not say it
+	Live      *live.Summary
+	Path      string // its file
+}
+
+// Outcome is what became of a change.
+type Outcome string
+
+const (
+	Planned Outcome = "planned" // it would be made; the pass had no Writer
+	Held    Outcome = "held"
+	Applied Outcome = "applied"
+	Failed  Outcome = "failed"
+	Skipped Outcome = "skipped" // the pass ended before its turn
+)
+
+// Change is one thing that is due for one pipeline. Printing and doing read the same value.
+type Change struct {
+	Target, Account, Region string
+	Pipeline                string
+	Verb                    Verb
+	Cause                   Cause
+	Edits                   []differ.Edit
+	Hold                    Hold
+	Reason                  string // of the hold, with what releases it
+	Notes                   []string
+	Outcome                 Outcome
+	Err                     error // why it failed
+
+	wanted   *Wanted
+	base     live.Pipeline // what the edits were found against
+	owner    Ownership
+	body     *pipeline.Node    // what is sent
+	tags     map[string]string // to be set, our own aside
+	untag    []string
+	parallel bool
+}
+
+// Differs reports whether the change is a difference to what people wrote. Marking a pipeline as ours and
+// mending our own record are none.
+func (c *Change) Differs() bool { return c.Verb != Adopt && c.Cause != CauseRecord }
+
+// Wanted reports whether git asks for the change: not so for drift, which is there to be seen and, unless git
+// is to win, to be left alone.
+func (c *Change) Wanted() bool {
+	return c.Differs() && c.Cause != CauseDrift && c.Cause != CauseUnexplained && c.Verb != Delete
+}
+
+// Sentence says what the change does.
+func (c *Change) Sentence() string {
+	if c.Hold == HoldValidation {
+		return string(c.Verb) // of what, a broken file does not say
+	}
+	switch c.Verb {
+	case Create:
+		return "create; AWS starts its first execution at once"
+	case Update:
+		return "update; no execution is started"
+	case Delete:
+		return "delete; no file wants it any more"
+	case Tag:
+		if c.Cause == CauseRecord {
+			return "mend the record of what was applied"
+		}
+		return "change tags"
+	case Adopt:
+		return "adopt; it is as the file says, only our tags are added"
+	}
+	return string(c.Verb)
+}
