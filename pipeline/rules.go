@@ -67,6 +67,7 @@ var Rules = []Rule{
 	{"PL-S02", Error, "a submodule is not read"},
 	{"PL-S03", Error, "a name in the repository is not safe"},
 	{"PL-S04", Error, "a file is too large to be read"},
+	{"PL-S06", Error, "something that is no file"},
 	{"PL-T01", Error, "tags that begin with plumbline: are ours"},
 	{"PL-T02", Error, "a tag's key stands twice"},
 	{"PL-T03", Error, "a tag has letters that AWS does not allow"},

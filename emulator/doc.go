@@ -1,0 +1,34 @@
+// Package emulator is CodePipeline over the wire: a stand-in for demos, for our own tests and for those of our users.
+//
+// It speaks AWS JSON 1.1 on one address, beside the two other services Plumbline calls: the tagging API (GetResources)
+// and STS (GetCallerIdentity, AssumeRole, in their Query and XML form). A request says by its signature where it belongs:
+// the region is that of the credential scope, the account is the access key id if that has twelve digits, the account of
+// the role if the emulated AssumeRole issued the key, else Options.Account. Signatures themselves are not checked.
+//
+// The package imports nothing of ours, so that it can disagree with us. What a field may hold comes from AWS's published
+// service model (model.json); what a pipeline as a whole must be, and in which words it is refused, from messages seen on
+// the real service. Rule IDs such as CP-S01 are those of the documented rules. Where AWS's behaviour is not known, Options chooses.
+//
+// # How a request travels
+//
+//	accept (wire.go)     which service, operation, account and region; body bounded and decoded
+//	faults (faults.go)   the rules that match wrap the rest, each free to delay, refuse, or spoil the reply
+//	perform (server.go)  under the one lock: conform the input to the model, run the operation
+//	record (history.go)  what was asked and what was answered, for tests to read
+//
+// Pipelines are immutable values that each write replaces, so a stale read is simply the value before. Executions have no
+// goroutines: every call first moves them to the present by the clock of Options.Now (walk.go).
+//
+// # Control over HTTP
+//
+// For a process of its own there is a JSON interface under /_emulator/, refused to pages of other origins:
+//
+//	GET    /_emulator/healthz   {"status":"ok"}
+//	POST   /_emulator/faults    one Fault or a list: {"operation":"UpdatePipeline","nth":2,"action":"error","code":"ThrottlingException"};
+//	                            "delay" is text such as "250ms"
+//	DELETE /_emulator/faults    drop all faults
+//	POST   /_emulator/outcomes  one Outcome or a list: {"pipeline":"web","stage":"Deploy","status":"Failed","code":"JobFailed","message":"no such bucket"}
+//	POST   /_emulator/complete  an Outcome for actions that run now; answers {"completed":n}
+//	GET    /_emulator/calls     the history; DELETE empties it
+//	POST   /_emulator/reset     forget pipelines, executions, faults, outcomes and history
+package emulator

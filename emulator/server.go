@@ -1,0 +1,168 @@
+package emulator
+
+import (
+	"context"
+	"crypto/rand"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Options choose among behaviours. The zero value is the service as far as it is known, at the speed of a test.
+type Options struct {
+	// Account owns requests whose access key names no account. Empty: 123456789012.
+	Account string
+	// Now is the clock. nil: time.Now.
+	Now func() time.Time
+	// ActionDuration is how long an action runs unless an Outcome says otherwise. 0: it is over at once.
+	ActionDuration time.Duration
+
+	// DefaultType is the pipelineType of a document that names none. Sources disagree; empty: V1, as live probes saw.
+	DefaultType string
+	// KeepType makes an update without pipelineType keep the type of the pipeline. What AWS does is not known;
+	// false: DefaultType applies on update too, since an update replaces the whole document.
+	KeepType bool
+	// NoDefaultTrigger leaves out the trigger that the service adds to a V2 pipeline with a connection source.
+	NoDefaultTrigger bool
+	// KeepUnknown stores and returns members of the pipeline document that the model does not have, as a service
+	// newer than the model would. false: they are ignored, as AWS does with members it does not know.
+	KeepUnknown bool
+	// CustomActions lists the custom action types of every account as Category/Provider/Version, for instance
+	// Build/Jenkins/1. None: a pipeline with an action of owner Custom is refused (CP-A02), as in a fresh account.
+	CustomActions []string
+}
+
+// Server is the emulator. Use New; all methods may be called at any time from any goroutine.
+type Server struct {
+	opts     Options
+	control  http.Handler
+	tokenKey [32]byte // keys the digest in page tokens, so that only ours are accepted
+
+	mu       sync.Mutex
+	stores   map[scope]*store
+	sessions map[string]session // :: access key id → the role it was issued for
+	issued   []string           // keys of sessions, oldest first
+	faults   []*armedFault
+	outcomes []Outcome // the last that matches decides
+	calls    []Call
+}
+
+// New returns an emulator with no pipelines.
+func New(opts Options) *Server {
+	if opts.Account == "" {
+		opts.Account = "123456789012"
+	}
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	if opts.DefaultType == "" {
+		opts.DefaultType = "V1"
+	}
+	s := &Server{opts: opts, stores: map[scope]*store{}, sessions: map[string]session{}}
+	s.control = s.controlHandler()
+	rand.Read(s.tokenKey[:]) // never fails (crypto/rand)
+	return s
+}
+
+// Reset forgets pipelines, executions, faults, outcomes and the history. Keys issued by AssumeRole stay valid:
+// clients cache them, and would find themselves in another account.
+func (s *Server) Reset() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stores = map[scope]*store{}
+	s.faults, s.outcomes, s.calls = nil, nil, nil
+}
+
+// operation is one row of the API.
+type operation struct {
+	model model                             // has the shape <Operation>Input; nil: run checks its input itself
+	run   func(*Server, *call) (any, error) // called with the lock held and an input that conforms to the model
+}
+
+// operations maps the X-Amz-Target of a request to what it asks for. Operations that are not here are unknown.
+var operations = map[string]operation{
+	"CodePipeline_20150709.CreatePipeline":         {codepipelineModel, (*Server).createPipeline},
+	"CodePipeline_20150709.GetPipeline":            {codepipelineModel, (*Server).getPipeline},
+	"CodePipeline_20150709.UpdatePipeline":         {codepipelineModel, (*Server).updatePipeline},
+	"CodePipeline_20150709.DeletePipeline":         {codepipelineModel, (*Server).deletePipeline},
+	"CodePipeline_20150709.ListPipelines":          {codepipelineModel, (*Server).listPipelines},
+	"CodePipeline_20150709.ListTagsForResource":    {codepipelineModel, (*Server).listTagsForResource},
+	"CodePipeline_20150709.TagResource":            {codepipelineModel, (*Server).tagResource},
+	"CodePipeline_20150709.UntagResource":          {codepipelineModel, (*Server).untagResource},
+	"CodePipeline_20150709.GetPipelineState":       {codepipelineModel, (*Server).getPipelineState},
+	"CodePipeline_20150709.ListPipelineExecutions": {codepipelineModel, (*Server).listPipelineExecutions},
+	"CodePipeline_20150709.StartPipelineExecution": {codepipelineModel, (*Server).startPipelineExecution},
+	"CodePipeline_20150709.StopPipelineExecution":  {codepipelineModel, (*Server).stopPipelineExecution},
+
+	"ResourceGroupsTaggingAPI_20170126.GetResources": {taggingModel, (*Server).getResources},
+}
+
+// ServeHTTP answers AWS requests on every path but /_emulator/, which is the control interface.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !sameMachine(r.Header.Get("Origin")) {
+		http.Error(w, "requests from web pages of other origins are refused", http.StatusForbidden)
+		return
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	if strings.HasPrefix(r.URL.Path, controlPath) {
+		s.control.ServeHTTP(w, r)
+		return
+	}
+	c := s.accept(r)
+	rep := s.answer(r.Context(), c)
+	s.record(c, rep) // before it is sent, so that whoever has a reply finds it in the history
+	rep.send(w)
+}
+
+// answer performs the call with the faults that hit it wrapped around.
+func (s *Server) answer(ctx context.Context, c *call) reply {
+	next := func() reply {
+		if c.refused != nil {
+			return c.protocol.failure(c, c.refused)
+		}
+		return s.perform(c)
+	}
+	hits := s.hits(c)
+	for i := len(hits) - 1; i >= 0; i-- {
+		f, inner := hits[i], next
+		next = func() reply { return actions[f.Action](ctx, f, c, inner) }
+	}
+	return next()
+}
+
+func (s *Server) perform(c *call) reply {
+	if c.op.model != nil {
+		input, err := c.op.model.conform(c.record.Operation+"Input", c.input, s.opts.KeepUnknown)
+		if err != nil {
+			return c.protocol.failure(c, err)
+		}
+		c.input = input
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out, err := c.op.run(s, c)
+	if err != nil {
+		return c.protocol.failure(c, err)
+	}
+	return c.protocol.success(c, out)
+}
+
+// now is the time to the millisecond, the precision of the service.
+func (s *Server) now() time.Time { return s.opts.Now().Truncate(time.Millisecond) }
+
+// sameMachine reports whether a request with this Origin may be answered: one from no page, or from a page of this machine.
+func sameMachine(origin string) bool {
+	if origin == "" {
+		return true
+	}
+	u, err := url.Parse(origin)
+	if err != nil {
+		return false
+	}
+	host := u.Hostname()
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}

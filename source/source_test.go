@@ -1,0 +1,175 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+)
+
+func TestOpenRefusesConfig(t *testing.T) {
+	s := newScratch(t)
+	commit(t, s, files{"a.json": "{}"})
+	id := strings.Repeat("a", 40)
+	for name, test := range map[string]struct {
+		cfg   Config
+		words []string
+	}{
+		"nothing":          {Config{}, []string{"needs a url", "dir"}},
+		"both":             {Config{URL: s.Path(), Dir: s.Path()}, []string{"not both"}},
+		"https":            {Config{URL: "https://example.com/x.git"}, []string{"https://", "path of a repository"}},
+		"ssh":              {Config{URL: "ssh://git@example.com/x"}, []string{"ssh://"}},
+		"file":             {Config{URL: "file:///srv/x.git"}, []string{"file://", "give the path"}},
+		"codecommit":       {Config{URL: "codecommit::us-east-1://x"}, []string{"this version does not read"}},
+		"scp form":         {Config{URL: "git@example.com:x/y.git"}, []string{"host:path"}},
+		"branch and tag":   {Config{URL: s.Path(), Branch: "main", Tag: "v1"}, []string{"branch, tag and commit"}},
+		"tag and commit":   {Config{URL: s.Path(), Tag: "v1", Commit: id}, []string{"branch, tag and commit"}},
+		"short commit":     {Config{URL: s.Path(), Commit: "abcdef1"}, []string{"abcdef1", "40 hex digits"}},
+		"upper case":       {Config{URL: s.Path(), Commit: strings.ToUpper(id)}, []string{"40 hex digits"}},
+		"branch of a dir":  {Config{Dir: s.Path(), Branch: "main"}, []string{"url"}},
+		"path up":          {Config{URL: s.Path(), Path: "../x"}, []string{`"../x"`, "below the root"}},
+		"path up inside":   {Config{URL: s.Path(), Path: "a/../b"}, []string{"below the root"}},
+		"absolute path":    {Config{Dir: s.Path(), Path: "/etc"}, []string{`"/etc"`, "below the root"}},
+		"backslash":        {Config{URL: s.Path(), Path: `a\b`}, []string{"separator"}},
+		"control":          {Config{URL: s.Path(), Path: "a\nb"}, []string{`"a\nb"`, "cannot be seen"}},
+		"git's own folder": {Config{Dir: s.Path(), Path: ".git/x"}, []string{"git itself"}},
+		"negative limit":   {Config{URL: s.Path(), MaxFiles: -1}, []string{"negative"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := Open(test.cfg)
+			if err == nil {
+				t.Fatal("Open accepted it")
+			}
+			for _, w := range test.words {
+				if !strings.Contains(err.Error(), w) {
+					t.Errorf("error %q does not say %q", err, w)
+				}
+			}
+		})
+	}
+}
+
+func TestErrorsDoNotRepeatSecrets(t *testing.T) {
+	for _, url := range []string{"https://user:hunter2@example.com/x", "https://hunter2@example.com/x?t=hunter2", "hunter2@example.com:x"} {
+		if _, err := Open(Config{URL: url}); err == nil || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("Open(%q): %v", url, err)
+		}
+		if name := DefaultName(Config{URL: url}); name != "" {
+			t.Errorf("DefaultName(%q) = %q", url, name)
+		}
+	}
+}
+
+func TestDefaultName(t *testing.T) {
+	wd := t.TempDir()
+	t.Chdir(wd)
+	for place, want := range map[string]string{
+		"/srv/git/pipelines.git":    "pipelines",
+		"/srv/git/pipelines.git/":   "pipelines",
+		"/home/kim/pipelines":       "pipelines",
+		"/home/kim/pipelines/.git":  "pipelines",
+		"./pipelines":               "pipelines",
+		"repo":                      "repo",
+		".":                         filepath.Base(wd),
+		"/":                         "root",
+		"":                          "",
+		"https://example.com/x.git": "",
+	} {
+		if got := DefaultName(Config{URL: place}); got != want {
+			t.Errorf("DefaultName(URL %q) = %q, want %q", place, got, want)
+		}
+	}
+	if got := DefaultName(Config{Dir: "/etc/plumbline/pipelines"}); got != "pipelines" {
+		t.Errorf("DefaultName(Dir) = %q", got)
+	}
+}
+
+func TestName(t *testing.T) {
+	s := newScratch(t)
+	commit(t, s, files{"a.json": "{}"})
+	if got := snapshot(t, Config{URL: s.Path()}).Source; got != "pipelines" {
+		t.Errorf("default name = %q", got)
+	}
+	if got := snapshot(t, Config{URL: s.Path(), Name: "platform"}).Source; got != "platform" {
+		t.Errorf("name = %q", got)
+	}
+}
+
+func TestContains(t *testing.T) {
+	s := newScratch(t)
+	first := commit(t, s, files{"a.json": "1"})
+	second := commit(t, s, files{"a.json": "2"})
+	snap := snapshot(t, Config{URL: s.Path()})
+	for commit, want := range map[string]bool{
+		first: true, second: true, first[:12]: true, second[:20]: true,
+		"": false, first[:11]: false, strings.Repeat("0", 40): false, first + "0": false,
+	} {
+		if got := snap.Contains(commit); got != want {
+			t.Errorf("Contains(%q) = %v", commit, got)
+		}
+	}
+}
+
+func TestConcurrentUse(t *testing.T) {
+	s := newScratch(t)
+	commit(t, s, files{"a.json": "0", "b/c.json": "0"})
+	src, err := Open(Config{URL: s.Path()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	var readers sync.WaitGroup
+	for range 4 {
+		readers.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				snap, err := src.Snapshot(t.Context())
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				// Both files change together, so a snapshot of two commits would show.
+				if c := contents(snap); c["a.json"] != c["b/c.json"] {
+					t.Errorf("a snapshot of several commits: %v", c)
+				}
+				if _, err := src.Head(t.Context()); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	for i := range 30 {
+		n := strings.Repeat("x", i+1)
+		commit(t, s, files{"a.json": n, "b/c.json": n})
+	}
+	close(done)
+	readers.Wait()
+}
+
+func TestContextIsHonoured(t *testing.T) {
+	s := newScratch(t)
+	commit(t, s, files{"a.json": "{}"})
+	dir := t.TempDir()
+	write(t, dir, files{"a.json": "{}"})
+	for _, cfg := range []Config{{URL: s.Path()}, {Dir: dir}} {
+		src, err := Open(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := src.Snapshot(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("Snapshot: %v", err)
+		}
+		if _, err := src.Head(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("Head: %v", err)
+		}
+	}
+}
