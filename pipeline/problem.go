@@ -40,8 +40,8 @@ type Problem struct {
 	Rule     string   `json:"rule"`   // see rules.go; CP-… are the service's rules, PL-… are ours
 	Severity Severity `json:"severity"`
 	Message  string   `json:"message"`
-	Hint     string   `json:"hint,omitempty"`
-	Target   string   `json:"target,omitempty"` // the target that sees it so; "" for every target
+	Hint     string   `json:"hint"`
+	Target   string   `json:"target"` // the target that sees it so; "" for every target
 }
 
 // Place returns file:line:column, to which editors can jump, or the file alone where there is no line.

@@ -91,13 +91,14 @@ func RuleIDs() []string {
 	return ids
 }
 
-// fixed are the rules whose severity nobody may change: without them a document has no single meaning.
-func fixed(id string) bool {
-	switch id[:4] {
+// Adjustable reports whether people may set the severity of a rule. Without the others a document has no single
+// meaning: it cannot be read, or two of its parts cannot be told apart.
+func Adjustable(id string) bool {
+	switch id[:min(4, len(id))] {
 	case "PL-J", "PL-L", "PL-S", "PL-V":
-		return true
+		return false
 	}
-	return id == "PL-D01" || id == "PL-D02" || id == "CP-G01" || id == "CP-A01"
+	return id != "PL-D01" && id != "PL-D02" && id != "CP-G01" && id != "CP-A01"
 }
 
 // Grade returns the problems with the severities that people set, without those they switched off.
@@ -107,7 +108,7 @@ func Grade(problems []Problem, rules map[string]Severity) []Problem {
 	}
 	graded := make([]Problem, 0, len(problems))
 	for _, p := range problems {
-		if s, ok := rules[p.Rule]; ok && !fixed(p.Rule) {
+		if s, ok := rules[p.Rule]; ok && Adjustable(p.Rule) {
 			p.Severity = s
 		}
 		if p.Severity != Off {

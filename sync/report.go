@@ -69,10 +69,10 @@ type Change struct {
 // mending our own record are none.
 func (c *Change) Differs() bool { return c.Verb != Adopt && c.Cause != CauseRecord }
 
-// Wanted reports whether git asks for the change: not so for drift, which is there to be seen and, unless git
-// is to win, to be left alone.
+// Wanted reports whether git asks for the change. Drift that is only reported is there to be seen, and nobody
+// asks this version to delete.
 func (c *Change) Wanted() bool {
-	return c.Differs() && c.Cause != CauseDrift && c.Cause != CauseUnexplained && c.Verb != Delete
+	return c.Differs() && c.Verb != Delete && (c.Hold != HoldDrift || c.Cause == CauseBoth)
 }
 
 // Sentence says what the change does.

@@ -160,7 +160,6 @@ func sourcesOr(sources []string, tags map[string]string) []string {
 
 func (a *app) printList(rows []listed) {
 	t := table.NewWriter()
-	t.SetOutputMirror(a.stdout)
 	t.SetStyle(table.StyleDefault)
 	t.Style().Options = table.OptionsNoBordersAndSeparators
 	t.Style().Box.PaddingLeft = ""
@@ -177,7 +176,9 @@ func (a *app) printList(rows []listed) {
 		}
 		t.AppendRow(table.Row{r.Region, r.Account, printable(r.Name), r.Version, or(r.Type), or(r.Mode), a.when(r.Updated), or(printable(whose))})
 	}
-	t.Render()
+	for line := range strings.Lines(t.Render()) {
+		fmt.Fprintln(a.stdout, strings.TrimRight(line, " \n"))
+	}
 	fmt.Fprintln(a.stderr, count(len(rows), "pipeline"))
 }
 

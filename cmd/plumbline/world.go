@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -86,7 +87,24 @@ func (a *app) settings(f *worldFlags) (*config.Config, error) {
 	if c.State.Dir == config.Default().State.Dir {
 		c.State.Dir = ""
 	}
-	return c, nil
+	return c, checkRules(c)
+}
+
+// checkRules refuses severities for rules that do not exist, or that nobody may change.
+func checkRules(c *config.Config) error {
+	for _, id := range slices.Sorted(maps.Keys(c.Policy.Rules)) {
+		switch {
+		case !slices.Contains(pipeline.RuleIDs(), id):
+			err := fmt.Errorf("policy.rules: there is no rule %s", id)
+			if closest := pipeline.Closest(id, pipeline.RuleIDs()); closest != "" {
+				return hinted{err, fmt.Sprintf("did you mean %s?", closest)}
+			}
+			return err
+		case !pipeline.Adjustable(id):
+			return fmt.Errorf("policy.rules: the severity of %s cannot be changed: without it a file has no single meaning", id)
+		}
+	}
+	return nil
 }
 
 // chooseTargets returns the targets that the flags leave of the configuration's, or those that the flags make.
@@ -118,8 +136,15 @@ func (a *app) chooseTargets(f *worldFlags, cfg *config.Config) ([]config.Target,
 			targets = append(targets, t)
 		}
 	}
-	if len(targets) == 0 {
-		return nil, fmt.Errorf("no target of the configuration is in %s", strings.Join(append(slices.Clone(f.regions), f.targets...), ", "))
+	for _, r := range f.regions {
+		if !slices.ContainsFunc(targets, func(t config.Target) bool { return t.Region == r }) {
+			return nil, fmt.Errorf("no target of the configuration that --region and --target leave is in %s", r)
+		}
+	}
+	for _, name := range f.targets {
+		if !slices.ContainsFunc(targets, func(t config.Target) bool { return t.Name == name }) {
+			return nil, fmt.Errorf("no target of the configuration that --region and --target leave is called %s", name)
+		}
 	}
 	return targets, nil
 }
