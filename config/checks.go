@@ -60,14 +60,6 @@ func isGlob(s string) error {
 	return nil
 }
 
-// isPointer accepts the paths of differences: /stages/Source/actions/Code/configuration/BranchName.
-func isPointer(s string) error {
-	if !strings.HasPrefix(s, "/") || len(s) < 2 {
-		return &complaint{fmt.Sprintf("%q is no path into a pipeline", s), "write it as plans print it: /stages/Source/actions/Code/configuration/BranchName"}
-	}
-	return nil
-}
-
 // isLocalPath accepts what the operating system can open as it stands.
 func isLocalPath(s string) error {
 	if strings.HasPrefix(s, "~") {

@@ -3,7 +3,8 @@
 // A configuration is read in three layers, each over the one before: the defaults ([Default]), the file, and
 // PLUMBLINE_… environment variables for keys that hold one value (policy.readOnly is PLUMBLINE_POLICY_READ_ONLY).
 // Nothing is guessed and nothing is ignored: a key that this version does not act on is a fault, and so is an
-// environment variable that looks like ours and is not. All faults come at once, each with its place.
+// environment variable that looks like ours and is not. The one exception is policy.mode (see [Mode]). All faults
+// come at once, each with its place.
 //
 // [Load] returns values that are ready for use: paths are absolute, every source has a name, every target has its
 // policy. Only the program's wiring imports this package; each other package has a Config struct of its own, so that
@@ -20,7 +21,6 @@ type Config struct {
 	Policy  Policy
 	AWS     AWS
 	State   State
-	Log     Log
 }
 
 // Source says where desired pipelines come from: a local git repository (URL) or a folder (Dir), never both.
@@ -73,12 +73,11 @@ type TargetPolicy struct {
 type Policy struct {
 	TargetPolicy // for every target that does not say otherwise
 
-	Rules     map[string]Severity // by rule id; a rule that is absent keeps its own severity
-	Ignore    []Ignore            // differences that people accept
-	Overrides []Override          // in the order of the file
+	Rules map[string]Severity // by rule id; a rule that is absent keeps its own severity
 }
 
-// Mode says how far a pass goes.
+// Mode says how far the passes of the coming daemon go; those of the demo go as far already. The commands plan and
+// apply work alike in every mode.
 type Mode string
 
 // The modes.
@@ -109,18 +108,6 @@ const (
 	SeverityOff     Severity = "off" // not reported
 )
 
-// Ignore names differences that are no drift.
-type Ignore struct {
-	Pipelines []string // globs over pipeline names, at least one
-	Paths     []string // JSON pointers with stage and action names in place of positions, at least one
-}
-
-// Override gives some pipelines a mode of their own.
-type Override struct {
-	Pipelines []string // globs over pipeline names, at least one
-	Mode      Mode
-}
-
 // AWS bounds the calls to each account and region.
 type AWS struct {
 	RequestsPerSecond float64       // of all calls
@@ -135,32 +122,6 @@ type State struct {
 	Dir string // absolute path; need not exist
 }
 
-// Log is how the program logs.
-type Log struct {
-	Level  Level
-	Format Format
-}
-
-// Level is the least important message that is logged.
-type Level string
-
-// The levels.
-const (
-	LevelDebug Level = "debug"
-	LevelInfo  Level = "info"
-	LevelWarn  Level = "warn"
-	LevelError Level = "error"
-)
-
-// Format is the form of a logged line.
-type Format string
-
-// The formats.
-const (
-	FormatJSON Format = "json"
-	FormatText Format = "text"
-)
-
 // Default returns what holds where nobody says otherwise. It has no source and no target, so it is no valid
 // configuration by itself; commands that get those from flags start with it.
 func Default() *Config {
@@ -169,6 +130,5 @@ func Default() *Config {
 		Policy: Policy{TargetPolicy: TargetPolicy{Mode: ModeDetect, Adopt: AdoptIdentical}},
 		AWS:    AWS{RequestsPerSecond: 3, Burst: 10, WritesPerSecond: 1, Timeout: 20 * time.Second},
 		State:  State{Dir: "/var/lib/plumbline"},
-		Log:    Log{Level: LevelInfo, Format: FormatJSON},
 	}
 }

@@ -35,10 +35,9 @@ type keys map[string]value
 // lazy is a value whose destination is made when the key is seen. No environment variable reaches into it.
 type lazy func() value
 
-// list is a sequence.
+// list is a sequence of at least one item.
 type list struct {
-	item  func() value // called once for each item
-	empty bool         // may have none
+	item func() value // called once for each item
 }
 
 // dict is a mapping with keys of the user's own.
@@ -162,7 +161,7 @@ func (k keys) hint(word string) string {
 		return hint
 	}
 	for _, name := range names {
-		if below, ok := k[name].(keys); ok && below[word] != nil {
+		if below, ok := k[name].(keys); ok && below[word] != nil && below[word] != (later{}) {
 			return fmt.Sprintf("did you mean %q, below %q?", word, name)
 		}
 	}
@@ -173,7 +172,7 @@ func (f lazy) read(d *decoder, path string, n *yaml.Node) { f().read(d, path, n)
 
 func (l list) read(d *decoder, path string, n *yaml.Node) {
 	items, ok := d.children(path, n, yaml.SequenceNode)
-	if ok && len(items) == 0 && !l.empty {
+	if ok && len(items) == 0 {
 		d.fault(n, path+": the list is empty", "")
 	}
 	for i, item := range items {
@@ -205,8 +204,8 @@ func next[T any](dst *[]T, item func(*T) value) lazy {
 	}
 }
 
-// listOf is a list of at least one item, appended to dst.
-func listOf[T any](dst *[]T, item func(*T) value) list { return list{item: next(dst, item)} }
+// listOf is a list whose items are appended to dst.
+func listOf[T any](dst *[]T, item func(*T) value) list { return list{next(dst, item)} }
 
 func join(path, key string) string {
 	if path == "" {

@@ -82,7 +82,7 @@ plumbline.yaml:5:1: merge keys (<<) are not supported
 		},
 		{
 			name: "unknown keys",
-			text: minimal + "nam: x\nmode: apply\npolcy: {}\nquite: different\npolicy: {mod: apply, readonly: true}\n",
+			text: minimal + "nam: x\nmode: apply\npolcy: {}\nquite: different\npolicy: {mod: apply, readonly: true}\nignore: []\n",
 			want: `
 plumbline.yaml:3:1: unknown key "nam"
   hint: did you mean "name"?
@@ -95,6 +95,7 @@ plumbline.yaml:7:10: policy: unknown key "mod"
   hint: did you mean "mode"?
 plumbline.yaml:7:22: policy: unknown key "readonly"
   hint: did you mean "readOnly"?
+plumbline.yaml:8:1: unknown key "ignore"
 `,
 		},
 		{
@@ -108,6 +109,29 @@ plumbline.yaml:4:1: key "drift" is not supported by this version
 plumbline.yaml:5:1: key "executions" is not supported by this version
 plumbline.yaml:6:10: policy: key "prune" is not supported by this version
 plumbline.yaml:6:24: policy: key "limits" is not supported by this version
+`,
+		},
+		{
+			name: "differences to ignore",
+			text: minimal + "policy:\n  mode: apply\n  ignore: [{pipelines: [web], paths: [/stages/Source]}]\n",
+			want: `
+plumbline.yaml:5:3: policy: key "ignore" is not supported by this version
+`,
+		},
+		{
+			name: "modes of single pipelines",
+			text: minimal + "policy: {overrides: [{pipelines: [web], mode: detect}]}\n",
+			want: `
+plumbline.yaml:3:10: policy: key "overrides" is not supported by this version
+`,
+		},
+		{
+			name:    "logging",
+			text:    minimal + "log: {level: debug, format: text}\n",
+			environ: []string{"PLUMBLINE_LOG_LEVEL=debug"},
+			want: `
+plumbline.yaml:3:1: key "log" is not supported by this version
+PLUMBLINE_LOG_LEVEL: unknown environment variable
 `,
 		},
 		{
@@ -128,11 +152,10 @@ plumbline.yaml:4:1: targets: regions is set as well; only one of them can be
 		},
 		{
 			name: "empty lists",
-			text: "source: {dir: a, targets: []}\nregions:\npolicy: {ignore: [], overrides: [{pipelines: [], mode: apply}]}\n",
+			text: "sources: [{dir: a, targets: []}]\nregions:\n",
 			want: `
-plumbline.yaml:1:27: source.targets: the list is empty
+plumbline.yaml:1:29: sources[0].targets: the list is empty
 plumbline.yaml:2:9: regions: the list is empty
-plumbline.yaml:3:46: policy.overrides[0].pipelines: the list is empty
 `,
 		},
 		{
@@ -149,7 +172,7 @@ plumbline.yaml:3:6: name: has no value
 		},
 		{
 			name: "wrong types",
-			text: "source: {dir: [a]}\nregions: us-east-1\npolicy: apply\naws: {requestsPerSecond: fast, burst: '3'}\nlog: {level: true, format: 2026-01-01}\n",
+			text: "source: {dir: [a]}\nregions: us-east-1\npolicy: apply\naws: {requestsPerSecond: fast, burst: '3'}\nname: true\nstate: {dir: 2026-01-01}\n",
 			want: `
 plumbline.yaml:1:15: source.dir: want text, have a list
 plumbline.yaml:2:10: regions: want a list, have text
@@ -157,9 +180,9 @@ plumbline.yaml:2:10: regions: want a list, have text
 plumbline.yaml:3:9: policy: want keys and values, have text
 plumbline.yaml:4:26: aws.requestsPerSecond: want a number, have "fast"
 plumbline.yaml:4:39: aws.burst: want a number, have "3"
-plumbline.yaml:5:14: log.level: want text, but YAML reads true as true or false
+plumbline.yaml:5:7: name: want text, but YAML reads true as true or false
   hint: put it in quotes: "true"
-plumbline.yaml:5:28: log.format: want text, but YAML reads 2026-01-01 as a date
+plumbline.yaml:6:14: state.dir: want text, but YAML reads 2026-01-01 as a date
   hint: put it in quotes: "2026-01-01"
 `,
 		},
@@ -262,22 +285,13 @@ plumbline.yaml:7:50: targets[4].assumeRole.arn: "arn:aws:iam::2222:role/x" is no
 		},
 		{
 			name: "policy",
-			text: minimal + "policy:\n  adopt: ask\n  readOnly: yes\n  rules: {cp-w01: off, CP-W02: of}\n  ignore: [{pipelines: x, paths: [stages]}, {}]\n  overrides: [{pipelines: ['a', '{b']}]\n",
+			text: minimal + "policy:\n  adopt: ask\n  readOnly: yes\n  rules: {cp-w01: off, CP-W02: of}\n",
 			want: `
 plumbline.yaml:4:10: policy.adopt: "ask" is none of never, identical, always
 plumbline.yaml:5:13: policy.readOnly: want true or false, have "yes"
 plumbline.yaml:6:11: policy.rules: "cp-w01" does not look like a rule, such as CP-W01
 plumbline.yaml:6:32: policy.rules.CP-W02: "of" is none of error, warning, note, off
   hint: did you mean "off"?
-plumbline.yaml:7:24: policy.ignore[0].pipelines: want a list, have text
-  hint: a list has a dash before each item, or stands in [ ]
-plumbline.yaml:7:35: policy.ignore[0].paths[0]: "stages" is no path into a pipeline
-  hint: write it as plans print it: /stages/Source/actions/Code/configuration/BranchName
-plumbline.yaml:7:45: policy.ignore[1]: paths is missing
-plumbline.yaml:7:45: policy.ignore[1]: pipelines is missing
-plumbline.yaml:8:15: policy.overrides[0]: mode is missing
-plumbline.yaml:8:33: policy.overrides[0].pipelines[1]: "{b" is no valid pattern
-  hint: * stands for any text, ? for one character, [a-z] for one of several, {a,b} for either
 `,
 		},
 		{
@@ -323,11 +337,11 @@ plumbline.yaml:3:20: aws.endpointURL: want an address such as http://127.0.0.1:4
 		{
 			name:    "environment",
 			text:    minimal + "name: a b\n",
-			environ: []string{"PLUMBLINE_POLICY_MOD=apply", "PLUMBLINE_POLICY_MODE=appyl", "PLUMBLINE_LOG_LEVEL=loud", "PLUMBLINE_STATE_DIR=~/x", "PLUMBLINE_SOURCE_URL=x", "PLUMBLINE_AWS_BURST=many", "PLUMBLINE_POLICY_READ_ONLY=1"},
+			environ: []string{"PLUMBLINE_POLICY_MOD=apply", "PLUMBLINE_POLICY_MODE=appyl", "PLUMBLINE_POLICY_ADOPT=loud", "PLUMBLINE_STATE_DIR=~/x", "PLUMBLINE_SOURCE_URL=x", "PLUMBLINE_AWS_BURST=many", "PLUMBLINE_POLICY_READ_ONLY=1"},
 			want: `
 plumbline.yaml:3:7: name: "a b" may have letters, digits, dots, _ and - only, 64 at most, the first a letter or digit
 PLUMBLINE_AWS_BURST: aws.burst: want a whole number above 0, have many
-PLUMBLINE_LOG_LEVEL: log.level: "loud" is none of debug, info, warn, error
+PLUMBLINE_POLICY_ADOPT: policy.adopt: "loud" is none of never, identical, always
 PLUMBLINE_POLICY_MOD: unknown environment variable
   hint: did you mean "PLUMBLINE_POLICY_MODE"?
 PLUMBLINE_POLICY_MODE: policy.mode: "appyl" is none of detect, apply, enforce
@@ -354,7 +368,7 @@ PLUMBLINE_STATE_DIR: state.dir: "~/x": only shells know what ~ means
 
 // A small file can stand for a huge one; reading it must stay cheap and end with one fault about that.
 func TestManyAliases(t *testing.T) {
-	text := minimal + "policy:\n  ignore:\n  - &a {pipelines: [" + strings.Repeat("a, ", 2000) + "a], paths: [/a]}\n" + strings.Repeat("  - *a\n", 2000)
+	text := "regions: [us-east-1]\nsources:\n- &a {dir: a, targets: [" + strings.Repeat("a, ", 2000) + "a]}\n" + strings.Repeat("- *a\n", 2000)
 	_, err := parseText(text)
 	faults := faultsOf(err)
 	if len(faults) != 1 || !strings.HasPrefix(faults[0].Message, "too large") {

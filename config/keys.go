@@ -8,8 +8,7 @@ func (c *Config) keys() keys {
 			return oneOf(dst, SeverityError, SeverityWarning, SeverityNote, SeverityOff)
 		})
 	}}
-	policy["ignore"] = list{empty: true, item: next(&c.Policy.Ignore, (*Ignore).keys)}
-	policy["overrides"] = list{empty: true, item: next(&c.Policy.Overrides, (*Override).keys)}
+	policy["ignore"], policy["overrides"] = later{}, later{}
 	return keys{
 		"name":    text(&c.Name, isInstance),
 		"source":  next(&c.Sources, (*Source).keys),
@@ -25,11 +24,7 @@ func (c *Config) keys() keys {
 			"endpointURL":       optionalText(&c.AWS.EndpointURL, isEndpoint),
 		},
 		"state": keys{"dir": text(&c.State.Dir, isLocalPath)},
-		"log": keys{
-			"level":  oneOf(&c.Log.Level, LevelDebug, LevelInfo, LevelWarn, LevelError),
-			"format": oneOf(&c.Log.Format, FormatJSON, FormatText),
-		},
-		"drift": later{}, "executions": later{}, "web": later{},
+		"drift": later{}, "executions": later{}, "web": later{}, "log": later{},
 	}
 }
 
@@ -43,7 +38,7 @@ func (s *Source) keys() value {
 		"commit":   text(&s.Commit, isCommit),
 		"path":     text(&s.Path, isInside),
 		"layout":   oneOf(&s.Layout, LayoutEverywhere, LayoutByTarget),
-		"targets":  texts(&s.Targets, isGlob),
+		"targets":  listOf(&s.Targets, func(pattern *string) value { return text(pattern, isGlob) }),
 		"interval": later{}, "timeout": later{}, "auth": later{}, "webhook": later{},
 	}
 }
@@ -67,25 +62,11 @@ func (t *Target) keys() value {
 
 func (p *TargetPolicy) keys() keys {
 	return keys{
-		"mode":     mode(&p.Mode),
+		"mode":     oneOf(&p.Mode, ModeDetect, ModeApply, ModeEnforce),
 		"readOnly": boolean(&p.ReadOnly),
 		"adopt":    oneOf(&p.Adopt, AdoptNever, AdoptIdentical, AdoptAlways),
 		"prune":    later{}, "whenBusy": later{}, "maxWait": later{}, "limits": later{}, "allow": later{},
 	}
-}
-
-func (i *Ignore) keys() value {
-	return keys{"pipelines": texts(&i.Pipelines, isGlob), "paths": texts(&i.Paths, isPointer)}
-}
-
-func (o *Override) keys() value {
-	return keys{"pipelines": texts(&o.Pipelines, isGlob), "mode": mode(&o.Mode)}
-}
-
-func mode(dst *Mode) scalar { return oneOf(dst, ModeDetect, ModeApply, ModeEnforce) }
-
-func texts(dst *[]string, checks ...check) list {
-	return listOf(dst, func(s *string) value { return text(s, checks...) })
 }
 
 // mapItem is a scalar that becomes the item of a map: a map's items cannot be pointed to.

@@ -67,12 +67,8 @@ policy:
   readOnly: true
   mode: apply
   rules: {CP-W01: off, PL-V02: note}
-  ignore:
-    - {pipelines: ["legacy-*"], paths: [/stages/Source/actions/Code/configuration/BranchName]}
-  overrides: [{pipelines: ["core-*"], mode: detect}]
 aws: {requestsPerSecond: 0.5, burst: 20, writesPerSecond: 2, timeout: 1m30s, endpointURL: "http://[::1]:4566"}
 state: {dir: state}
-log: {level: debug, format: text}
 `
 	want := &Config{
 		Name: "platform",
@@ -97,12 +93,9 @@ log: {level: debug, format: text}
 		Policy: Policy{
 			TargetPolicy: TargetPolicy{Mode: ModeApply, ReadOnly: true, Adopt: AdoptIdentical},
 			Rules:        map[string]Severity{"CP-W01": SeverityOff, "PL-V02": SeverityNote},
-			Ignore:       []Ignore{{Pipelines: []string{"legacy-*"}, Paths: []string{"/stages/Source/actions/Code/configuration/BranchName"}}},
-			Overrides:    []Override{{Pipelines: []string{"core-*"}, Mode: ModeDetect}},
 		},
 		AWS:   AWS{RequestsPerSecond: 0.5, Burst: 20, WritesPerSecond: 2, Timeout: 90 * time.Second, EndpointURL: "http://[::1]:4566"},
 		State: State{Dir: filepath.Join(folder, "state")},
-		Log:   Log{Level: LevelDebug, Format: FormatText},
 	}
 	if diff := cmp.Diff(want, mustParse(t, text)); diff != "" {
 		t.Errorf("wrong configuration (-want +got):\n%s", diff)
@@ -140,7 +133,7 @@ func TestEnvironment(t *testing.T) {
 	c := mustParse(t, file,
 		"HOME=/root", "PLUMBLINE_NAME=env", "PLUMBLINE_POLICY_MODE=enforce", "PLUMBLINE_POLICY_READ_ONLY=true", "PLUMBLINE_POLICY_ADOPT=never",
 		"PLUMBLINE_AWS_ENDPOINT_URL=https://example.com", "PLUMBLINE_AWS_REQUESTS_PER_SECOND=2", "PLUMBLINE_AWS_BURST=7", "PLUMBLINE_AWS_TIMEOUT=1d",
-		"PLUMBLINE_AWS_WRITES_PER_SECOND=.5", "PLUMBLINE_STATE_DIR=there", "PLUMBLINE_LOG_LEVEL=warn", "PLUMBLINE_LOG_FORMAT=text")
+		"PLUMBLINE_AWS_WRITES_PER_SECOND=.5", "PLUMBLINE_STATE_DIR=there")
 	want := TargetPolicy{Mode: ModeEnforce, ReadOnly: true, Adopt: AdoptNever}
 	if c.Name != "env" || c.Policy.TargetPolicy != want || c.Targets[0].Policy != want {
 		t.Errorf("name %q, policy %+v, of the target %+v", c.Name, c.Policy, c.Targets[0].Policy)
@@ -151,17 +144,14 @@ func TestEnvironment(t *testing.T) {
 	if want := filepath.Join(cwd, "there"); c.State.Dir != want {
 		t.Errorf("state.dir = %s, want it below the working folder: %s", c.State.Dir, want)
 	}
-	if want := (Log{LevelWarn, FormatText}); c.Log != want {
-		t.Errorf("log = %+v, want %+v", c.Log, want)
-	}
 }
 
 func TestEnvironmentLeavesAlone(t *testing.T) {
-	c := mustParse(t, minimal, "PLUMBLINE_LOG_LEVEL=", "PLUMBLINE=x", "OTHER_NAME=y",
+	c := mustParse(t, minimal, "PLUMBLINE_POLICY_MODE=", "PLUMBLINE=x", "OTHER_NAME=y",
 		// What Kubernetes sets for Services called plumbline and plumbline-web.
 		"PLUMBLINE_SERVICE_HOST=10.0.0.1", "PLUMBLINE_SERVICE_PORT=80", "PLUMBLINE_SERVICE_PORT_HTTP_METRICS=80", "PLUMBLINE_PORT=tcp://10.0.0.1:80",
 		"PLUMBLINE_PORT_80_TCP=tcp://10.0.0.1:80", "PLUMBLINE_PORT_80_TCP_PROTO=tcp", "PLUMBLINE_WEB_SERVICE_HOST=10.0.0.2", "PLUMBLINE_WEB_PORT_53_UDP_ADDR=10.0.0.2")
-	if c.Log.Level != LevelInfo || c.Name != "plumbline" {
+	if c.Policy.Mode != ModeDetect || c.Name != "plumbline" {
 		t.Errorf("got %+v", c)
 	}
 }
@@ -217,7 +207,7 @@ func TestLoad(t *testing.T) {
 
 func FuzzLoad(f *testing.F) {
 	f.Add(minimal, "PLUMBLINE_NAME=x")
-	f.Add("sources: [{url: a, branch: 1.10}, *x]\ntargets: &x {}\n", "PLUMBLINE_LOG_LEVEL=x")
+	f.Add("sources: [{url: a, branch: 1.10}, *x]\ntargets: &x {}\n", "PLUMBLINE_POLICY_MODE=x")
 	f.Add("a: &a [*a]\nregions: *a\npolicy: {<<: *a, rules: {CP-W01: off}}\n", "PLUMBLINE_X")
 	f.Add("\xff\xfe", "=")
 	f.Fuzz(func(t *testing.T, text, variable string) {

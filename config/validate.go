@@ -14,12 +14,6 @@ func (c *Config) validate(d *decoder) {
 	if d.exactlyOne("", "regions", "targets") {
 		c.validateTargets(d)
 	}
-	for i := range c.Policy.Ignore {
-		d.needs(fmt.Sprintf("policy.ignore[%d]", i), "pipelines", "paths")
-	}
-	for i := range c.Policy.Overrides {
-		d.needs(fmt.Sprintf("policy.overrides[%d]", i), "pipelines", "mode")
-	}
 }
 
 func (c *Config) validateSources(d *decoder) {
@@ -114,12 +108,10 @@ func (d *decoder) exactlyOne(at, one, other string) bool {
 	return first != second
 }
 
-// needs complains about each of the keys that a mapping lacks.
-func (d *decoder) needs(at string, keys ...string) {
-	for _, key := range keys {
-		if !d.has(join(at, key)) {
-			d.faultAt(at, fmt.Sprintf("%s is missing", key), "")
-		}
+// needs complains if a mapping lacks a key.
+func (d *decoder) needs(at, key string) {
+	if !d.has(join(at, key)) {
+		d.faultAt(at, fmt.Sprintf("%s is missing", key), "")
 	}
 }
 

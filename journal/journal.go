@@ -72,7 +72,7 @@ func Open(dir string) (*Journal, error) {
 	}
 	j := &Journal{path: filepath.Join(dir, "journal.log"), next: 1, latest: map[string][2]*Entry{}}
 	size, err := j.read()
-	if err != nil {
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
 	if size > maxSize {
@@ -93,8 +93,23 @@ func Open(dir string) (*Journal, error) {
 	return j, nil
 }
 
+// Read reads the journal of a folder for a command that writes nothing: it makes no folder and no file. The
+// error wraps [os.ErrNotExist] where there is none. Intend fails on what it returns.
+func Read(dir string) (*Journal, error) {
+	j := &Journal{path: filepath.Join(dir, "journal.log"), next: 1, latest: map[string][2]*Entry{}}
+	if _, err := j.read(); err != nil {
+		return nil, err
+	}
+	return j, nil
+}
+
 // Close closes the journal.
-func (j *Journal) Close() error { return j.file.Close() }
+func (j *Journal) Close() error {
+	if j.file == nil {
+		return nil
+	}
+	return j.file.Close()
+}
 
 // Intend records that a call is about to be made and returns once that is on the disk. The entry's ID and
 // Time are filled in.
@@ -143,6 +158,9 @@ func (j *Journal) appendLocked(e Entry) error {
 	line, err := encode(e)
 	if err != nil {
 		return err
+	}
+	if j.file == nil {
+		return errors.New("the journal was opened for reading only")
 	}
 	if _, err := j.file.Write(line); err != nil {
 		return fmt.Errorf("writing the journal: %w", err)
@@ -201,9 +219,6 @@ func decode(line []byte) (Entry, bool) {
 // read fills the memory from the file and returns its size.
 func (j *Journal) read() (size int64, err error) {
 	f, err := os.Open(j.path)
-	if errors.Is(err, os.ErrNotExist) {
-		return 0, nil
-	}
 	if err != nil {
 		return 0, fmt.Errorf("reading the journal: %w", err)
 	}

@@ -73,7 +73,7 @@ func (c *consideration) maskedSecrets(change *Change) (Hold, string) {
 			return HoldMaskedSecret, fmt.Sprintf("%s has %s for %s, which AWS takes only for an action that already has the secret: %s", path, pipeline.Mask, key, secretHelp)
 		}
 	}
-	for path, key := range before {
+	for path, key := range before { // an action that goes as a whole takes its secret along
 		if slices.ContainsFunc(change.Edits, func(e differ.Edit) bool {
 			return e.New != nil && (e.Path == path || strings.HasPrefix(e.Path, path+"/"))
 		}) {

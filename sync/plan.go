@@ -190,7 +190,10 @@ func (c *consideration) compareTags() {
 	if wanted == nil {
 		return
 	}
-	before := c.atRecord()
+	var before map[string]string
+	if then := c.documentAtRecord(); then != nil {
+		before = then.Tags
+	}
 	c.tagDiff = differ.Tags(wanted, before, c.l.Tags)
 	c.tagDiff = slices.DeleteFunc(c.tagDiff, func(e differ.Edit) bool {
 		return strings.HasPrefix(e.Path, "/tags/"+pipeline.TagPrefix)
@@ -218,23 +221,19 @@ func (c *consideration) commitIndex(id string) int {
 	return slices.IndexFunc(c.w.Origin.Snapshot.Commits, func(commit source.Commit) bool { return strings.HasPrefix(commit.ID, id) })
 }
 
-// atRecord returns the file's own tags as they were at the record's commit, nil where nobody can tell.
-func (c *consideration) atRecord() map[string]string {
+// documentAtRecord returns what the file said at the record's commit, nil where nobody can tell.
+func (c *consideration) documentAtRecord() *pipeline.Document {
 	at := c.commitIndex(c.record.Commit)
 	if !c.facts.recorded || at < 0 {
 		return nil
 	}
-	if since := c.commitIndex(c.w.Since); since >= at {
-		return c.w.Document.Tags
+	if c.commitIndex(c.w.Since) >= at {
+		return c.w.Document
 	}
 	for _, v := range c.w.Origin.Snapshot.History[c.w.Path] {
-		if c.commitIndex(v.Commit) < at {
-			continue
+		if c.commitIndex(v.Commit) >= at {
+			return c.version(v)
 		}
-		if doc := c.version(v); doc != nil {
-			return doc.Tags
-		}
-		break
 	}
 	return nil
 }
@@ -317,12 +316,35 @@ func (c *consideration) decide() *Change {
 			change.untag = append(change.untag, strings.NewReplacer("~1", "/", "~0", "~").Replace(strings.TrimPrefix(e.Path, "/tags/")))
 		}
 	}
+	if t := c.carriedType(); t != nil && t.Text != "V1" && v.verb == Update { // V1 is what AWS assumes anyway
+		change.Notes = append(change.Notes, fmt.Sprintf("the file does not say pipelineType; the live one, %s, is kept", t.Text))
+	}
+	if v.cause == CauseBoth {
+		change.Notes = append(change.Notes, c.bothSides()...)
+	}
 	c.permit(change)
 	change.Outcome = Planned
 	if change.Hold != HoldNone {
 		change.Outcome = Held
 	}
 	return change
+}
+
+// bothSides says what git and what somebody in AWS changed since the record, each for itself, where history
+// still has the file as it was then.
+func (c *consideration) bothSides() []string {
+	then := c.documentAtRecord()
+	if then == nil {
+		return nil
+	}
+	var notes []string
+	for _, e := range differ.Compare(c.w.Document.Declaration, then.Declaration, c.Target.Region).Edits {
+		notes = append(notes, "git changed "+e.Sentence())
+	}
+	for _, e := range differ.Compare(c.base.Declaration, then.Declaration, c.Target.Region).Edits {
+		notes = append(notes, "somebody changed "+e.Sentence())
+	}
+	return notes
 }
 
 // judgeTags adds what the tags say to a verdict on the content. Tags have no version, so who moved is told by
@@ -349,6 +371,14 @@ func (c *consideration) judgeTags(v verdict, mode Mode) verdict {
 	return v // the content's verdict covers the tags; they are written with it
 }
 
+// carriedType returns the live pipelineType that an update sends though the file leaves it open, or nil.
+func (c *consideration) carriedType() *pipeline.Node {
+	if c.w.Document.Declaration.Get("pipelineType") != nil {
+		return nil
+	}
+	return c.base.Declaration.Get("pipelineType")
+}
+
 // body returns what is sent to AWS: the file's own tree, never the canonical form, with the live pipelineType
 // where the file leaves it open, because an update without it may change the type.
 func (c *consideration) body() *pipeline.Node {
@@ -356,7 +386,7 @@ func (c *consideration) body() *pipeline.Node {
 		return nil
 	}
 	body := c.w.Document.Declaration.Clone()
-	if live := c.base.Declaration.Get("pipelineType"); live != nil && body.Get("pipelineType") == nil {
+	if live := c.carriedType(); live != nil {
 		body.Set("pipelineType", live.Clone())
 	}
 	return body

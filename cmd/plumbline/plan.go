@@ -24,6 +24,7 @@ type passFlags struct {
 	worldFlags
 	overwrite bool
 	sweep     bool
+	stateDir  string
 	output    string
 }
 
@@ -33,6 +34,7 @@ func (f *passFlags) add(cmd *cobra.Command) {
 	f.addTargets(cmd)
 	cmd.Flags().BoolVar(&f.overwrite, "overwrite", false, "git wins: also put back what somebody changed in AWS")
 	cmd.Flags().BoolVar(&f.sweep, "sweep", false, "read every pipeline, also those whose version says that nothing changed")
+	cmd.Flags().StringVar(&f.stateDir, "state-dir", "", "folder of the journal of what was written (default state.dir of the configuration, else /var/lib/plumbline or ~/.local/state/plumbline)")
 	outputFlag(cmd, &f.output, "text or json")
 }
 
@@ -50,7 +52,11 @@ Exit codes: 0 no error; 1 an error; with --detailed-exitcode also 2: something d
   plumbline plan pipelines/ --region us-east-1 --region eu-west-1
   plumbline plan web -o json`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			reports, err := a.passes(cmd.Context(), &f, args, nil)
+			j, err := a.readJournal(&f)
+			if err != nil {
+				return err
+			}
+			reports, err := a.passes(cmd.Context(), &f, args, j, false)
 			if err != nil {
 				return err
 			}
@@ -76,7 +82,6 @@ Exit codes: 0 no error; 1 an error; with --detailed-exitcode also 2: something d
 
 func applyCommand(a *app) *cobra.Command {
 	var f passFlags
-	var stateDir string
 	cmd := &cobra.Command{
 		Use:   "apply [PIPELINE|FILE|FOLDER]...",
 		Short: "Make the live pipelines what the files say",
@@ -89,12 +94,12 @@ Exit codes: 0 nothing to do, or done; 1 an error; 3 something that git asks for 
   plumbline apply web --overwrite
   plumbline apply pipelines/ --region us-east-1 --region eu-west-1`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			j, err := a.openJournal(&f, stateDir)
+			j, err := a.openJournal(&f)
 			if err != nil {
 				return err
 			}
 			defer j.Close()
-			reports, err := a.passes(cmd.Context(), &f, args, j)
+			reports, err := a.passes(cmd.Context(), &f, args, j, true)
 			if err != nil {
 				return err
 			}
@@ -116,48 +121,71 @@ Exit codes: 0 nothing to do, or done; 1 an error; 3 something that git asks for 
 		},
 	}
 	f.add(cmd)
-	cmd.Flags().StringVar(&stateDir, "state-dir", "", "folder for the journal of what was written (default state.dir of the configuration, else /var/lib/plumbline or ~/.local/state/plumbline)")
 	return cmd
 }
 
-// openJournal opens the journal in the first folder that the flag, the configuration, the environment or
-// custom names.
-func (a *app) openJournal(f *passFlags, dir string) (*journal.Journal, error) {
+// stateDirs returns the folders in which the journal may be, the first one that can be written first: what the
+// flag, the configuration or the environment names, else the system's, else the user's own.
+func (a *app) stateDirs(f *passFlags) ([]string, error) {
 	cfg, err := a.settings(&f.worldFlags)
 	if err != nil {
 		return nil, err
 	}
-	for _, d := range []string{cfg.State.Dir, a.getenv("PLUMBLINE_STATE_DIR")} {
-		if dir == "" {
-			dir = d
+	for _, dir := range []string{f.stateDir, cfg.State.Dir, a.getenv("PLUMBLINE_STATE_DIR")} {
+		if dir != "" {
+			return []string{dir}, nil
 		}
 	}
-	if dir != "" {
-		return journal.Open(dir)
+	dirs := []string{config.Default().State.Dir}
+	if state := a.getenv("XDG_STATE_HOME"); state != "" {
+		dirs = append(dirs, filepath.Join(state, "plumbline"))
+	} else if home, err := os.UserHomeDir(); err == nil {
+		dirs = append(dirs, filepath.Join(home, ".local", "state", "plumbline"))
 	}
-	if j, err := journal.Open(config.Default().State.Dir); err == nil {
-		return j, nil
-	}
-	state := a.getenv("XDG_STATE_HOME")
-	if state == "" {
-		home, err := os.UserHomeDir()
-		if err != nil {
-			return nil, hinted{err, "name a folder with --state-dir"}
-		}
-		state = filepath.Join(home, ".local", "state")
-	}
-	j, err := journal.Open(filepath.Join(state, "plumbline"))
+	return dirs, nil
+}
+
+// openJournal opens the journal for writing in the first folder that lets us.
+func (a *app) openJournal(f *passFlags) (*journal.Journal, error) {
+	dirs, err := a.stateDirs(f)
 	if err != nil {
-		return nil, hinted{err, "name a folder that can be written with --state-dir"}
+		return nil, err
 	}
-	return j, nil
+	var errs []error
+	for _, dir := range dirs {
+		j, err := journal.Open(dir)
+		if err == nil {
+			return j, nil
+		}
+		errs = append(errs, err)
+	}
+	return nil, hinted{errors.Join(errs...), "name a folder that can be written with --state-dir"}
+}
+
+// readJournal reads the journal where there is one. A plan needs none; without it, it cannot tell a pipeline
+// that somebody deleted from a new one.
+func (a *app) readJournal(f *passFlags) (*journal.Journal, error) {
+	dirs, err := a.stateDirs(f)
+	if err != nil {
+		return nil, err
+	}
+	for _, dir := range dirs {
+		j, err := journal.Read(dir)
+		if err == nil {
+			return j, nil
+		}
+		if !errors.Is(err, os.ErrNotExist) {
+			fmt.Fprintf(a.stderr, "plumbline: warning: planning without the journal: %v\n", err)
+		}
+	}
+	return nil, nil
 }
 
 // restarts is how often a pass starts over because its source moved meanwhile.
 const restarts = 5
 
-// passes makes one pass over every target, side by side. Without a journal they are plans.
-func (a *app) passes(ctx context.Context, f *passFlags, args []string, j *journal.Journal) ([]*sync.Report, error) {
+// passes makes one pass over every target, side by side. Unless they may write they are plans.
+func (a *app) passes(ctx context.Context, f *passFlags, args []string, j *journal.Journal, write bool) ([]*sync.Report, error) {
 	if f.output != "text" && f.output != "json" {
 		return nil, badOutput(f.output, "text", "json")
 	}
@@ -171,8 +199,9 @@ func (a *app) passes(ctx context.Context, f *passFlags, args []string, j *journa
 		if f.overwrite {
 			t.Mode = sync.Enforce
 		}
-		if j != nil {
-			t.Journal, t.Writer = j, live.NewWriter(t.Live.(*live.Reader))
+		t.Journal = j
+		if write {
+			t.Writer = live.NewWriter(t.Live.(*live.Reader))
 		}
 	}
 	for range restarts {

@@ -107,46 +107,40 @@ func checkRules(c *config.Config) error {
 	return nil
 }
 
-// chooseTargets returns the targets that the flags leave of the configuration's, or those that the flags make.
+// chooseTargets returns the configuration's targets, or one for each region of the flags or the environment where
+// there are none, as far as --region and --target leave them.
 func (a *app) chooseTargets(f *worldFlags, cfg *config.Config) ([]config.Target, error) {
-	if len(cfg.Targets) == 0 {
+	all := cfg.Targets
+	if len(all) == 0 {
 		regions := f.regions
-		if len(regions) == 0 {
-			for _, name := range []string{"AWS_REGION", "AWS_DEFAULT_REGION"} {
-				if r := a.getenv(name); r != "" && len(regions) == 0 {
-					regions = []string{r}
-				}
+		for _, name := range []string{"AWS_REGION", "AWS_DEFAULT_REGION"} {
+			if r := a.getenv(name); r != "" && len(regions) == 0 {
+				regions = []string{r}
 			}
 		}
 		if len(regions) == 0 {
 			return nil, hinted{errors.New("no region is given"), "name one or more with --region, or list them in " + defaultConfig}
 		}
-		var targets []config.Target
-		for _, r := range regions {
-			if slices.ContainsFunc(targets, func(t config.Target) bool { return t.Name == r }) {
-				continue
+		for i, r := range regions {
+			if slices.Index(regions, r) == i { // naming one twice does no harm
+				all = append(all, config.Target{Name: r, Region: r, Policy: cfg.Policy.TargetPolicy})
 			}
-			targets = append(targets, config.Target{Name: r, Region: r, Policy: cfg.Policy.TargetPolicy})
-		}
-		return targets, nil
-	}
-	var targets []config.Target
-	for _, t := range cfg.Targets {
-		if (len(f.regions) == 0 || slices.Contains(f.regions, t.Region)) && (len(f.targets) == 0 || slices.Contains(f.targets, t.Name)) {
-			targets = append(targets, t)
 		}
 	}
+	left := slices.DeleteFunc(slices.Clone(all), func(t config.Target) bool {
+		return len(f.regions) > 0 && !slices.Contains(f.regions, t.Region) || len(f.targets) > 0 && !slices.Contains(f.targets, t.Name)
+	})
 	for _, r := range f.regions {
-		if !slices.ContainsFunc(targets, func(t config.Target) bool { return t.Region == r }) {
+		if !slices.ContainsFunc(left, func(t config.Target) bool { return t.Region == r }) {
 			return nil, fmt.Errorf("no target of the configuration that --region and --target leave is in %s", r)
 		}
 	}
 	for _, name := range f.targets {
-		if !slices.ContainsFunc(targets, func(t config.Target) bool { return t.Name == name }) {
-			return nil, fmt.Errorf("no target of the configuration that --region and --target leave is called %s", name)
+		if !slices.ContainsFunc(left, func(t config.Target) bool { return t.Name == name }) {
+			return nil, fmt.Errorf("no target that --region and --target leave is called %s", name)
 		}
 	}
-	return targets, nil
+	return left, nil
 }
 
 // reader opens one target for reading.
