@@ -38,6 +38,9 @@ func (p *pass) apply(ctx context.Context) {
 			}
 		}
 		p.change(ctx, c)
+		if p.Progress != nil {
+			p.Progress(*c)
+		}
 	}
 }
 

@@ -46,7 +46,9 @@ type Input struct {
 	// Moved reports whether a source has moved since the Tree was read. Before its first write, and again
 	// when that was a minute ago, a pass asks; if so it ends with ErrMoved. nil means never.
 	Moved func(context.Context) (bool, error)
-	Log   *zap.Logger // nil means none
+	// Progress, where it is not nil, is told of each change right after it was made, or was not.
+	Progress func(c Change)
+	Log      *zap.Logger // nil means none
 }
 
 // ErrMoved ends a pass whose snapshots are no longer what the sources hold. Nothing was lost: read again.

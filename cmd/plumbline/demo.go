@@ -153,7 +153,7 @@ func (t *tour) git(message string, files map[string]string) error {
 
 // sync makes a pass over both targets and shows what it did.
 func (t *tour) sync(ctx context.Context) ([]*sync.Report, error) {
-	reports, err := t.passOnce(ctx, false)
+	reports, err := t.passOnce(ctx, false, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -362,7 +362,7 @@ The tour is over; AWS, the repository and plumbline stay up until Ctrl-C. Play o
 // again makes a pass and shows it if it differs from the one before.
 func (t *tour) again(ctx context.Context, last string) string {
 	var out strings.Builder
-	reports, err := t.passOnce(ctx, false)
+	reports, err := t.passOnce(ctx, false, nil)
 	if err != nil {
 		fmt.Fprintf(&out, "error: %v\n", err)
 	}

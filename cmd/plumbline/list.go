@@ -112,7 +112,8 @@ func (a *app) list(ctx context.Context, f *worldFlags) (rows []listed, failures 
 }
 
 // askForTags is up to how many pipelines of a target are asked for their tags one by one, where the listing
-// of tags does not have them. Pipelines without any tag are never in that listing.
+// of tags does not have them. Pipelines without any tag are never in that listing; if one of them turns out to
+// have some, the listing cannot be trusted and all are asked.
 const askForTags = 30
 
 func listTarget(ctx context.Context, cfg *config.Config, t config.Target, r *live.Reader) ([]listed, error) {
@@ -128,14 +129,15 @@ func listTarget(ctx context.Context, cfg *config.Config, t config.Target, r *liv
 	for i, s := range cfg.Sources {
 		sources[i] = s.Name
 	}
-	asked := 0
+	asked, trusted := 0, true
 	rows := make([]listed, 0, len(inventory.Pipelines))
 	for _, p := range inventory.Pipelines {
-		if p.Tags == nil && asked < askForTags {
+		if p.Tags == nil && (asked < askForTags || !trusted) {
 			asked++
 			if p.Tags, err = r.Tags(ctx, p.Name); err != nil && live.ClassOf(err) != live.NotFound {
 				return nil, err
 			}
+			trusted = trusted && len(p.Tags) == 0
 		}
 		row := listed{
 			Target: t.Name, Account: id.Account, Region: t.Region, Name: p.Name, Version: p.Version, Type: p.Type, Mode: p.Mode,

@@ -205,7 +205,7 @@ func (a *app) passes(ctx context.Context, f *passFlags, args []string, j *journa
 		}
 	}
 	for range restarts {
-		reports, err := w.passOnce(ctx, f.sweep)
+		reports, err := w.passOnce(ctx, f.sweep, a.progress(write))
 		if err != nil {
 			return nil, err
 		}
@@ -217,7 +217,17 @@ func (a *app) passes(ctx context.Context, f *passFlags, args []string, j *journa
 	return nil, hinted{fmt.Errorf("the source moved %d times while it was read", restarts), "try again when it is quiet"}
 }
 
-func (w *world) passOnce(ctx context.Context, sweep bool) ([]*sync.Report, error) {
+// progress returns what shows a person at a terminal that an apply is under way: writes are at most one a second.
+func (a *app) progress(write bool) func(sync.Change) {
+	if !write || !a.terminal {
+		return nil
+	}
+	return func(c sync.Change) {
+		fmt.Fprintf(a.stderr, "%s %s: %s %s\n", c.Region, printable(c.Pipeline), c.Verb, c.Outcome)
+	}
+}
+
+func (w *world) passOnce(ctx context.Context, sweep bool, progress func(sync.Change)) ([]*sync.Report, error) {
 	tree, err := w.read(ctx)
 	if err != nil {
 		return nil, err
@@ -227,7 +237,7 @@ func (w *world) passOnce(ctx context.Context, sweep bool) ([]*sync.Report, error
 	for i, t := range w.targets {
 		group.Go(func() error {
 			reports[i] = sync.Pass(ctx, sync.Input{
-				Instance: w.cfg.Name, Sources: w.sourceNames(), Tree: tree, Target: t, Only: w.only, Partial: w.partial(), Sweep: sweep, Moved: w.moved,
+				Instance: w.cfg.Name, Sources: w.sourceNames(), Tree: tree, Target: t, Only: w.only, Partial: w.partial(), Sweep: sweep, Moved: w.moved, Progress: progress,
 			})
 			return nil
 		})
