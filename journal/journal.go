@@ -51,6 +51,12 @@ const (
 	Unknown = "unknown" // the reply was lost and reading did not settle it
 )
 
+// begin is the operation of the first entry: from then on the journal is whole.
+const begin = "begin"
+
+// day is for how long outcomes are counted.
+const day = 24 * time.Hour
+
 // maxSize is how large the file may grow before Open rewrites it with the latest entries only, in bytes.
 const maxSize = 16 << 20
 
@@ -61,7 +67,9 @@ type Journal struct {
 	mu     sync.Mutex
 	file   *os.File
 	next   int64
-	latest map[string][2]*Entry // :: account/region/name → its latest intent and its latest outcome
+	latest map[string][3]*Entry // :: account/region/name → its latest intent, its latest outcome, and the latest that is applied
+	since  time.Time            // from when on nothing is missing
+	recent []Entry              // the outcomes of the last day, oldest first
 	torn   bool                 // the file ends in the middle of a line
 }
 
@@ -70,7 +78,7 @@ func Open(dir string) (*Journal, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("making the state folder: %w", err)
 	}
-	j := &Journal{path: filepath.Join(dir, "journal.log"), next: 1, latest: map[string][2]*Entry{}}
+	j := &Journal{path: filepath.Join(dir, "journal.log"), next: 1, latest: map[string][3]*Entry{}}
 	size, err := j.read()
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
@@ -84,10 +92,9 @@ func Open(dir string) (*Journal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the journal: %w", err)
 	}
-	if j.torn {
-		// A line cut by a crash must not swallow the next one.
-		if _, err := j.file.WriteString("\n"); err != nil {
-			return nil, errors.Join(fmt.Errorf("writing the journal: %w", err), j.file.Close())
+	if j.since.IsZero() {
+		if err := j.appendLocked(Entry{Time: time.Now().UTC(), Operation: begin}); err != nil {
+			return nil, errors.Join(err, j.file.Close())
 		}
 	}
 	return j, nil
@@ -96,7 +103,7 @@ func Open(dir string) (*Journal, error) {
 // Read reads the journal of a folder for a command that writes nothing: it makes no folder and no file. The
 // error wraps [os.ErrNotExist] where there is none. Intend fails on what it returns.
 func Read(dir string) (*Journal, error) {
-	j := &Journal{path: filepath.Join(dir, "journal.log"), next: 1, latest: map[string][2]*Entry{}}
+	j := &Journal{path: filepath.Join(dir, "journal.log"), next: 1, latest: map[string][3]*Entry{}}
 	if _, err := j.read(); err != nil {
 		return nil, err
 	}
@@ -133,12 +140,35 @@ func (j *Journal) Conclude(intent Entry, outcome string, version int64, cause er
 	return j.appendLocked(e)
 }
 
-// KnowsLive reports whether the last thing that is known of a pipeline is that we wrote it and it was live.
+// KnowsLive reports whether the last thing that is known of a pipeline is that we wrote it and it was live. A
+// write that failed, or of which nobody knows, tells nothing new.
 func (j *Journal) KnowsLive(account, region, name string) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	e := j.latest[key(account, region, name)][1]
-	return e != nil && e.Outcome == Applied && e.Operation != "delete"
+	e := j.latest[key(account, region, name)][2]
+	return e != nil && e.Operation != "delete"
+}
+
+// Count returns how many calls of an operation are known to have happened, or may have, in a target within the
+// last 24 hours. It is not known (false) for a journal that has not been kept for so long: the volume is new,
+// or was lost.
+func (j *Journal) Count(account, region, operation string) (n int, known bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	now := time.Now()
+	for _, e := range j.recent {
+		if e.Account == account && e.Region == region && e.Operation == operation && e.Outcome != Failed && now.Sub(e.Time) < day {
+			n++
+		}
+	}
+	for _, pair := range j.latest {
+		// An intent without an outcome is a call that a crash may have cut short or not.
+		e := pair[0]
+		if e != nil && e.Account == account && e.Region == region && e.Operation == operation && (pair[1] == nil || pair[1].ID < e.ID) && now.Sub(e.Time) < day {
+			n++
+		}
+	}
+	return n, !j.since.IsZero() && now.Sub(j.since) >= day
 }
 
 // Previous returns the latest intent for a pipeline, which holds the definition before it.
@@ -162,9 +192,14 @@ func (j *Journal) appendLocked(e Entry) error {
 	if j.file == nil {
 		return errors.New("the journal was opened for reading only")
 	}
-	if _, err := j.file.Write(line); err != nil {
+	if j.torn { // a line cut by a crash or a full disk must not swallow this one
+		line = append([]byte("\n"), line...)
+	}
+	if n, err := j.file.Write(line); err != nil {
+		j.torn = j.torn || n > 0
 		return fmt.Errorf("writing the journal: %w", err)
 	}
+	j.torn = false
 	if err := j.file.Sync(); err != nil {
 		return fmt.Errorf("writing the journal to the disk: %w", err)
 	}
@@ -173,12 +208,24 @@ func (j *Journal) appendLocked(e Entry) error {
 }
 
 func (j *Journal) note(e Entry) {
+	if e.Operation == begin {
+		if j.since.IsZero() {
+			j.since = e.Time
+		}
+		return
+	}
+	if e.Outcome != "" {
+		j.recent = append(slices.DeleteFunc(j.recent, func(old Entry) bool { return e.Time.Sub(old.Time) >= day }), e)
+	}
 	k := key(e.Account, e.Region, e.Pipeline)
 	pair := j.latest[k]
 	if e.Outcome == "" {
 		pair[0] = &e
 	} else {
 		pair[1] = &e
+	}
+	if e.Outcome == Applied {
+		pair[2] = &e
 	}
 	j.latest[k] = pair
 	j.next = max(j.next, e.ID+1)
@@ -203,7 +250,7 @@ func decode(line []byte) (Entry, bool) {
 		Entry
 		Previous json.RawMessage `json:"previous"`
 	}
-	if err := json.Unmarshal(body, &raw); err != nil || raw.ID <= 0 {
+	if err := json.Unmarshal(body, &raw); err != nil || raw.ID <= 0 && raw.Operation != begin {
 		return Entry{}, false
 	}
 	if len(raw.Previous) > 0 {
@@ -247,11 +294,17 @@ func (j *Journal) compact() error {
 		return fmt.Errorf("compacting the journal: %w", err)
 	}
 	defer os.Remove(tmp.Name())
-	var entries []*Entry
-	for _, pair := range j.latest {
-		for _, e := range pair {
-			if e != nil {
+	entries := []*Entry{{Time: j.since, Operation: begin}}
+	kept := map[int64]bool{}
+	for i := range j.recent {
+		entries = append(entries, &j.recent[i])
+		kept[j.recent[i].ID] = true
+	}
+	for _, of := range j.latest {
+		for _, e := range of {
+			if e != nil && (e.Outcome == "" || !kept[e.ID]) {
 				entries = append(entries, e)
+				kept[e.ID] = kept[e.ID] || e.Outcome != "" // an outcome may be both the latest and the latest applied
 			}
 		}
 	}

@@ -103,7 +103,12 @@ func (f *treeFile) goesTo(target string) bool {
 	if f.targets != nil && !slices.Contains(f.targets, target) {
 		return false
 	}
-	return len(f.origin.Targets) == 0 || slices.ContainsFunc(f.origin.Targets, func(pattern string) bool {
+	return f.origin.mayTouch(target)
+}
+
+// mayTouch reports whether the fence lets the source's files through to a target.
+func (o *Origin) mayTouch(target string) bool {
+	return len(o.Targets) == 0 || slices.ContainsFunc(o.Targets, func(pattern string) bool {
 		return doublestar.MatchUnvalidated(pattern, target)
 	})
 }
@@ -151,6 +156,9 @@ func (t *Tree) For(target pipeline.Target) *Desired {
 		d.note(f.origin, f.source.Path, problems)
 		w := &Wanted{Name: doc.Name, Origin: f.origin, Path: f.source.Path, Since: f.source.Commit, Document: doc, Errors: onlyErrors(problems)}
 		if doc.Name == "" {
+			if f.problems = problems; len(w.Errors) == 0 { // somebody silenced the rule; it has no name all the same
+				f.problems = append(f.problems, pipeline.Problem{File: f.origin.Prefix + f.source.Path, Rule: "CP-F01", Severity: pipeline.Error, Message: "the pipeline has no name", Hint: "give it one"})
+			}
 			unnamed = append(unnamed, f)
 			continue
 		}

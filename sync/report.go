@@ -13,6 +13,7 @@ type Report struct {
 	Target, Account, Region string
 	Started, Finished       time.Time
 	Err                     error // why the target could not be seen; then Pipelines says unknown of all that is wanted
+	Waiting                 bool  // Err says for which source the first pass waits
 	TagsErr                 error // why the listing of tags could not be used; the pass asked pipeline by pipeline
 
 	Known     map[string]bool // the names of all pipelines that are wanted or live, also those not looked at
@@ -67,7 +68,7 @@ type Change struct {
 
 // Differs reports whether the change is a difference to what people wrote. Marking a pipeline as ours and
 // mending our own record are none.
-func (c *Change) Differs() bool { return c.Verb != Adopt && c.Cause != CauseRecord }
+func (c *Change) Differs() bool { return c.Cause != CauseUnadopted && c.Cause != CauseRecord }
 
 // Wanted reports whether git asks for the change. Drift that is only reported is there to be seen, and nobody
 // asks this version to delete.

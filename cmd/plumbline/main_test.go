@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -45,6 +46,7 @@ var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
 	"replace": cmdReplace,
 	"api":     cmdAPI,
 	"edit":    cmdEdit,
+	"untimed": cmdUntimed,
 }
 
 // example is the document that this project began from. It is not part of the repository.
@@ -168,6 +170,12 @@ func cmdReplace(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Fatalf("%s has no %q", args[0], args[1])
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.Replace(before, args[1], args[2], 1)), 0o600))
+}
+
+// untimed FILE copies a JSON output to FILE.json without its times.
+func cmdUntimed(ts *testscript.TestScript, _ bool, args []string) {
+	text := regexp.MustCompile(`(?m)^ *"(started|finished)": .*\n`).ReplaceAllString(ts.ReadFile(args[0]), "")
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]+".json"), []byte(text), 0o600))
 }
 
 // api REGION OPERATION BODY makes an API call as another tool would.

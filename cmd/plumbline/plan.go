@@ -283,7 +283,7 @@ func failed(reports []*sync.Report) bool {
 // show prints the reports.
 func (a *app) show(f *passFlags, reports []*sync.Report, title string) error {
 	if f.output == "json" {
-		return writeJSON(a.stdout, reportJSON(reports))
+		return writeJSON(a.stdout, sync.NewDocument(reports))
 	}
 	a.printProblems(a.stdout, mergeProblems(reports))
 	for _, r := range reports {

@@ -1,0 +1,97 @@
+package sync
+
+import (
+	"time"
+
+	"github.com/plumbline/plumbline/differ"
+	"github.com/plumbline/plumbline/pipeline"
+)
+
+// Document is reports as JSON: what `plan -o json`, `apply -o json` and the status API print. Its lists are
+// never null. Members may be added; none is renamed or removed without a new major version.
+type Document struct {
+	Targets []TargetDocument `json:"targets"`
+	Changes []ChangeDocument `json:"changes"`
+}
+
+// TargetDocument is what a pass found in one target.
+type TargetDocument struct {
+	Name      string             `json:"name"`
+	Account   string             `json:"account"`
+	Region    string             `json:"region"`
+	Started   time.Time          `json:"started"`
+	Finished  time.Time          `json:"finished"`
+	Error     string             `json:"error,omitempty"`
+	Pipelines []StateDocument    `json:"pipelines"`
+	Problems  []pipeline.Problem `json:"problems"`
+}
+
+// StateDocument is one pipeline as a pass found it, before any change.
+type StateDocument struct {
+	Name      string    `json:"name"`
+	Status    Status    `json:"status"` // "" for a live pipeline that is not wanted and not ours
+	Ownership Ownership `json:"ownership,omitempty"`
+	Owner     string    `json:"owner,omitempty"`
+	Why       string    `json:"why,omitempty"`
+	Version   int64     `json:"version,omitempty"`
+	File      string    `json:"file,omitempty"`
+}
+
+// ChangeDocument is one change.
+type ChangeDocument struct {
+	Target   string        `json:"target"`
+	Account  string        `json:"account"`
+	Region   string        `json:"region"`
+	Pipeline string        `json:"pipeline"`
+	Verb     Verb          `json:"verb"`
+	Cause    Cause         `json:"cause"`
+	Hold     Hold          `json:"hold"`
+	Reason   string        `json:"reason,omitempty"`
+	Outcome  Outcome       `json:"outcome"`
+	Error    string        `json:"error,omitempty"`
+	Notes    []string      `json:"notes,omitempty"`
+	Sentence string        `json:"sentence"`
+	Edits    []differ.Edit `json:"edits"`
+}
+
+// NewDocument translates reports.
+func NewDocument(reports []*Report) Document {
+	d := Document{Targets: []TargetDocument{}, Changes: []ChangeDocument{}}
+	for _, r := range reports {
+		d.Targets = append(d.Targets, targetDocument(r))
+		for i := range r.Changes {
+			d.Changes = append(d.Changes, changeDocument(&r.Changes[i]))
+		}
+	}
+	return d
+}
+
+func targetDocument(r *Report) TargetDocument {
+	t := TargetDocument{
+		Name: r.Target, Account: r.Account, Region: r.Region, Started: r.Started.UTC(), Finished: r.Finished.UTC(), Error: errorText(r.Err),
+		Pipelines: []StateDocument{}, Problems: append([]pipeline.Problem{}, r.Problems...),
+	}
+	for _, s := range r.Pipelines {
+		sd := StateDocument{Name: s.Name, Status: s.Status, Ownership: s.Ownership, Owner: s.Owner, Why: s.Why, File: s.Path}
+		if s.Live != nil {
+			sd.Version = s.Live.Version
+		}
+		t.Pipelines = append(t.Pipelines, sd)
+	}
+	return t
+}
+
+func changeDocument(c *Change) ChangeDocument {
+	return ChangeDocument{
+		Target: c.Target, Account: c.Account, Region: c.Region, Pipeline: c.Pipeline, Verb: c.Verb, Cause: c.Cause, Hold: c.Hold,
+		Reason: c.Reason, Outcome: c.Outcome, Error: errorText(c.Err), Notes: c.Notes, Sentence: c.Sentence(),
+		Edits: append([]differ.Edit{}, c.Edits...),
+	}
+}
+
+func errorText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}

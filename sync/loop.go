@@ -1,0 +1,372 @@
+package sync
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime/debug"
+	"slices"
+	stdsync "sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/plumbline/plumbline/source"
+)
+
+// Source is where a loop gets the desired state from. An error means that nothing is known of what it holds
+// now, never that it is empty.
+type Source interface {
+	Name() string
+	// Snapshot reads everything at one moment.
+	Snapshot(ctx context.Context) (*source.Snapshot, error)
+	// Head returns what the Revision of a Snapshot would be now. It costs little.
+	Head(ctx context.Context) (string, error)
+	// Watch calls changed when there may be something new, until ctx ends. It may miss changes.
+	Watch(ctx context.Context, changed func()) error
+}
+
+// Feed is a source in a loop.
+type Feed struct {
+	Source   Source
+	Interval time.Duration // between two looks, give or take a tenth
+	Origin   Origin        // where its files go; the Snapshot is filled in by the loop
+	// Last is a snapshot from before a restart, with which the loop begins while the source cannot be read. nil
+	// for none.
+	Last *source.Snapshot
+}
+
+// LoopConfig says what a loop keeps in sync, and how often it looks.
+type LoopConfig struct {
+	Instance string
+	Feeds    []Feed
+	Targets  []Target
+	Interval time.Duration // between two passes of a target, give or take a tenth; zero is a minute
+	Sweep    time.Duration // how often a pass reads every pipeline; zero is an hour
+
+	// OnReport and OnSource are told of each pass and each look at a source. They must not block, and may be
+	// called from several goroutines at once. nil for nobody.
+	OnReport func(*Report)
+	OnSource func(SourceState)
+	Log      *zap.Logger // nil for none
+}
+
+// SourceState is what a loop knows of a source.
+type SourceState struct {
+	Name     string
+	Snapshot *source.Snapshot // the last good one; nil before the first
+	Success  time.Time        // when it was last seen to be what Snapshot says
+	Err      error            // why it cannot be read; nil if the last look went well
+	Since    time.Time        // since when it cannot be read
+	Looks    int              // how often it was looked at
+}
+
+// Loop decides when passes are made. It owns a goroutine for each source and each target, so that a slow one
+// delays no other.
+type Loop struct {
+	cfg     LoopConfig
+	feeds   []*feed
+	targets []*loopTarget
+
+	mu   stdsync.Mutex
+	tree *Tree // of the snapshots of all feeds that have one
+}
+
+type feed struct {
+	Feed
+	nudge chan struct{}
+
+	mu    stdsync.Mutex
+	state SourceState
+}
+
+type loopTarget struct {
+	Target
+	nudge chan struct{}
+
+	mu     stdsync.Mutex
+	report *Report
+	swept  time.Time // owned by the target's goroutine
+}
+
+// NewLoop prepares a loop; Run starts it.
+func NewLoop(cfg LoopConfig) *Loop {
+	cfg.Interval = cmp.Or(cfg.Interval, time.Minute)
+	cfg.Sweep = cmp.Or(cfg.Sweep, time.Hour)
+	if cfg.Log == nil {
+		cfg.Log = zap.NewNop()
+	}
+	l := &Loop{cfg: cfg}
+	for _, f := range cfg.Feeds {
+		f.Interval = cmp.Or(f.Interval, time.Minute)
+		l.feeds = append(l.feeds, &feed{Feed: f, nudge: make(chan struct{}, 1), state: SourceState{Name: f.Source.Name(), Snapshot: f.Last}})
+	}
+	for _, t := range cfg.Targets {
+		if t.Memory == nil {
+			t.Memory = &Memory{}
+		}
+		l.targets = append(l.targets, &loopTarget{Target: t, nudge: make(chan struct{}, 1)})
+	}
+	l.plant()
+	return l
+}
+
+// Run looks and passes until ctx ends. It returns when the changes that were under way then are finished.
+func (l *Loop) Run(ctx context.Context) {
+	var group stdsync.WaitGroup
+	for _, f := range l.feeds {
+		group.Go(func() { l.follow(ctx, f) })
+		group.Go(func() {
+			if err := f.Source.Watch(ctx, func() { poke(f.nudge) }); err != nil && ctx.Err() == nil {
+				l.cfg.Log.Warn("the source cannot be watched and is only polled", zap.String("source", f.state.Name), zap.Error(err))
+			}
+		})
+	}
+	for _, t := range l.targets {
+		group.Go(func() { l.keep(ctx, t) })
+	}
+	group.Wait()
+}
+
+// Nudge looks at a source now instead of at the next interval; "" stands for all sources and all targets. Nudges
+// that come while one waits are one with it.
+func (l *Loop) Nudge(source string) {
+	for _, f := range l.feeds {
+		if source == "" || f.state.Name == source {
+			poke(f.nudge)
+		}
+	}
+	if source == "" {
+		l.nudgeTargets()
+	}
+}
+
+func (l *Loop) nudgeTargets() {
+	for _, t := range l.targets {
+		poke(t.nudge)
+	}
+}
+
+func poke(nudge chan struct{}) {
+	select {
+	case nudge <- struct{}{}:
+	default:
+	}
+}
+
+// Reports returns the latest report of each target that has one.
+func (l *Loop) Reports() []*Report {
+	var reports []*Report
+	for _, t := range l.targets {
+		t.mu.Lock()
+		if t.report != nil {
+			reports = append(reports, t.report)
+		}
+		t.mu.Unlock()
+	}
+	return reports
+}
+
+// Sources returns what is known of each source.
+func (l *Loop) Sources() []SourceState {
+	states := make([]SourceState, len(l.feeds))
+	for i, f := range l.feeds {
+		states[i] = f.now()
+	}
+	return states
+}
+
+func (f *feed) now() SourceState {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.state
+}
+
+// gap is the least time between two looks at one source, however often it is nudged.
+const gap = time.Second
+
+// follow looks at a source again and again.
+func (l *Loop) follow(ctx context.Context, f *feed) {
+	for {
+		l.look(ctx, f)
+		if !pause(ctx, gap, nil) || !pause(ctx, jitter(f.Interval)-gap, f.nudge) {
+			return
+		}
+	}
+}
+
+// jitter spreads looks by a tenth, so that many sources and targets do not all ask in the same second.
+func jitter(d time.Duration) time.Duration {
+	return d - d/10 + rand.N(d/5+1)
+}
+
+// pause waits, or until it is nudged; false means that ctx has ended.
+func pause(ctx context.Context, d time.Duration, nudge <-chan struct{}) bool {
+	timer := time.NewTimer(max(d, time.Millisecond))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+	case <-nudge:
+	}
+	return ctx.Err() == nil
+}
+
+// look finds out whether a source has moved, and reads it if so.
+func (l *Loop) look(ctx context.Context, f *feed) {
+	before := f.now()
+	snapshot, err := before.Snapshot, error(nil)
+	head, err := f.Source.Head(ctx)
+	if err == nil && (snapshot == nil || head != snapshot.Revision) {
+		snapshot, err = f.Source.Snapshot(ctx)
+	}
+	if ctx.Err() != nil {
+		return
+	}
+	after := before
+	after.Looks++
+	if err != nil {
+		after.Err = err
+		if before.Err == nil {
+			after.Since = time.Now()
+			l.cfg.Log.Error("the source cannot be read; what was read last stays wanted, and nothing is changed", zap.String("source", before.Name), zap.Error(err))
+		}
+	} else {
+		after.Snapshot, after.Success, after.Err, after.Since = snapshot, time.Now(), nil, time.Time{}
+		if before.Err != nil {
+			l.cfg.Log.Info("the source can be read again", zap.String("source", before.Name), zap.Duration("after", time.Since(before.Since)))
+		}
+	}
+	f.mu.Lock()
+	f.state = after
+	f.mu.Unlock()
+	if l.cfg.OnSource != nil {
+		l.cfg.OnSource(after)
+	}
+	if after.Snapshot != before.Snapshot {
+		l.cfg.Log.Info("the source has moved", zap.String("source", after.Name), zap.String("commit", short(after.Snapshot.Commit)), zap.Int("files", len(after.Snapshot.Files)))
+		l.plant()
+		l.nudgeTargets()
+	} else if before.Err != nil && after.Err == nil {
+		l.nudgeTargets()
+	}
+}
+
+func short(commit string) string { return commit[:min(12, len(commit))] }
+
+// plant parses what the sources hold now.
+func (l *Loop) plant() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var origins []Origin
+	for _, f := range l.feeds {
+		if s := f.now().Snapshot; s != nil {
+			o := f.Origin
+			o.Snapshot = s
+			origins = append(origins, o)
+		}
+	}
+	names := make([]string, len(l.targets))
+	for i, t := range l.targets {
+		names[i] = t.Name
+	}
+	l.tree = Read(origins, names)
+}
+
+// keep makes passes over a target again and again.
+func (l *Loop) keep(ctx context.Context, t *loopTarget) {
+	for {
+		wait := jitter(l.cfg.Interval)
+		if r := l.pass(ctx, t); r != nil && errors.Is(r.Err, ErrMoved) {
+			l.Nudge("") // read what it moved to; the pass follows
+			wait = gap
+		}
+		if !pause(ctx, wait, t.nudge) {
+			return
+		}
+	}
+}
+
+// pass makes one pass over a target and publishes its report. It makes none while a source that may feed the
+// target has never been read: what that one wants would seem wanted by nobody.
+func (l *Loop) pass(ctx context.Context, t *loopTarget) *Report {
+	if ctx.Err() != nil {
+		return nil
+	}
+	report := l.waiting(t)
+	if report == nil {
+		report = l.guarded(ctx, t)
+	}
+	t.mu.Lock()
+	t.report = report
+	t.mu.Unlock()
+	if l.cfg.OnReport != nil {
+		l.cfg.OnReport(report)
+	}
+	return report
+}
+
+// waiting returns a report that says for which source a target waits, or nil.
+func (l *Loop) waiting(t *loopTarget) *Report {
+	for _, f := range l.feeds {
+		state := f.now()
+		if state.Snapshot != nil || !f.Origin.mayTouch(t.Name) {
+			continue
+		}
+		err := fmt.Errorf("the source %s has not been read yet", state.Name)
+		if state.Err != nil {
+			err = fmt.Errorf("%w: %w", err, state.Err)
+		}
+		now := time.Now()
+		return &Report{Target: t.Name, Region: t.Region, Started: now, Finished: now, Err: err, Waiting: true}
+	}
+	return nil
+}
+
+// guarded makes the pass. A panic, which is a bug of ours, costs this pass and no other.
+func (l *Loop) guarded(ctx context.Context, t *loopTarget) (report *Report) {
+	started := time.Now()
+	defer func() {
+		if p := recover(); p != nil {
+			l.cfg.Log.Error("a pass panicked; this is a bug of plumbline", zap.String("target", t.Name), zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
+			report = &Report{Target: t.Name, Region: t.Region, Started: started, Finished: time.Now(), Err: fmt.Errorf("a bug of plumbline: %v", p)}
+		}
+	}()
+	l.mu.Lock()
+	tree := l.tree
+	l.mu.Unlock()
+	names := make([]string, len(l.feeds))
+	for i, f := range l.feeds {
+		names[i] = f.state.Name
+	}
+	sweep := started.Sub(t.swept) >= l.cfg.Sweep
+	report = Pass(ctx, Input{
+		Instance: l.cfg.Instance, Sources: names, Tree: tree, Target: t.Target, Sweep: sweep && !t.swept.IsZero(),
+		Moved: func(ctx context.Context) (bool, error) { return l.moved(ctx, tree) }, Log: l.cfg.Log,
+	})
+	if sweep && report.Err == nil {
+		t.swept = started
+	}
+	return report
+}
+
+// moved reports whether a source is not what the tree was read from.
+func (l *Loop) moved(ctx context.Context, tree *Tree) (bool, error) {
+	for _, f := range l.feeds {
+		i := slices.IndexFunc(tree.origins, func(o Origin) bool { return o.Snapshot.Source == f.state.Name })
+		if i < 0 {
+			continue
+		}
+		head, err := f.Source.Head(ctx)
+		if err != nil {
+			return false, err
+		}
+		if head != tree.origins[i].Snapshot.Revision {
+			return true, nil
+		}
+	}
+	return false, nil
+}
