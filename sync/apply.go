@@ -30,18 +30,35 @@ func (p *pass) apply(ctx context.Context) {
 			c.Outcome, c.Err = Skipped, err
 			continue
 		}
-		if p.Target.Writer != nil {
-			if err := p.still(ctx); err != nil {
-				c.Outcome, c.Err = Skipped, err
-				p.report.Err = err
-				continue
-			}
+		if p.Target.Writer != nil && !p.mayWrite(ctx, c) {
+			continue
 		}
 		p.change(ctx, c)
 		if p.Progress != nil {
 			p.Progress(*c)
 		}
 	}
+}
+
+// mayWrite makes sure that the sources are what was planned from, and that it is not too early to try again
+// what has failed before.
+func (p *pass) mayWrite(ctx context.Context, c *Change) bool {
+	err := p.still(ctx)
+	switch {
+	case errors.Is(err, ErrMoved):
+		c.Outcome, c.Err = Skipped, err
+		p.report.Err = err
+		return false
+	case err != nil:
+		c.hold(HoldSource, "the source cannot be read now, and nothing is changed by what was read before: %v", err)
+		return false
+	}
+	if err, until := p.Target.Memory.attempt(c); err != nil {
+		c.Outcome, c.Err = Failed, err
+		c.Notes = append(c.Notes, fmt.Sprintf("it failed before and is tried again after %s, or once something changes", until.UTC().Format(time.RFC3339)))
+		return false
+	}
+	return true
 }
 
 // still makes sure that the sources are what was planned from.
@@ -54,7 +71,7 @@ func (p *pass) still(ctx context.Context) error {
 	}
 	moved, err := p.Moved(ctx)
 	if err != nil {
-		return fmt.Errorf("looking whether the source has moved: %w", err)
+		return err
 	}
 	if moved {
 		return ErrMoved
@@ -67,6 +84,13 @@ func (p *pass) still(ctx context.Context) error {
 // of time, and half a change is worse than a late one.
 func (p *pass) change(ctx context.Context, c *Change) {
 	ctx = context.WithoutCancel(ctx)
+	started := time.Now()
+	defer func() {
+		if p.Target.Writer != nil {
+			p.Target.Memory.settled(c)
+			c.Took = time.Since(started)
+		}
+	}()
 	tags, err := p.check(ctx, c)
 	switch {
 	case err != nil:
@@ -86,6 +110,7 @@ func (p *pass) change(ctx context.Context, c *Change) {
 		c.Outcome, c.Err = Failed, err
 		return
 	}
+	c.At = time.Now()
 	version, err := p.write(ctx, c, tags)
 	outcome := journal.Applied
 	c.Outcome, c.Err = Applied, err
@@ -104,10 +129,14 @@ func (p *pass) change(ctx context.Context, c *Change) {
 
 // intent is what the journal holds before the call.
 func (p *pass) intent(c *Change, tags map[string]string) journal.Entry {
-	return journal.Entry{
+	e := journal.Entry{
 		Account: c.Account, Region: c.Region, Pipeline: c.Pipeline, Operation: string(c.Verb), Base: c.base.Version,
-		Commit: c.wanted.Origin.Snapshot.Commit, Digest: c.wanted.Document.Digest, Previous: c.base.Declaration, Tags: tags,
+		Previous: c.base.Declaration, Tags: tags,
 	}
+	if c.wanted != nil { // nil for a delete
+		e.Commit, e.Digest = c.wanted.Origin.Snapshot.Commit, c.wanted.Document.Digest
+	}
+	return e
 }
 
 // check looks again, right before the write, at everything that makes it safe: that the pipeline is still
@@ -125,7 +154,7 @@ func (p *pass) check(ctx context.Context, c *Change) (map[string]string, error) 
 		c.Hold, c.Reason = HoldOwnership, fmt.Sprintf("it was %s when it was planned and is %s %s now; the next pass looks again", c.owner, owner, who)
 		return nil, nil
 	}
-	if c.Verb == Update && !c.parallel {
+	if c.Verb == Delete || c.Verb == Update && !c.parallel {
 		if err := p.checkIdle(ctx, c); err != nil || c.Hold != HoldNone {
 			return nil, err
 		}
@@ -165,8 +194,7 @@ func (p *pass) checkIdle(ctx context.Context, c *Change) error {
 	for i, e := range running {
 		ids[i] = fmt.Sprintf("%s (%s)", e.ID, e.Status)
 	}
-	c.Hold = HoldBusy
-	c.Reason = fmt.Sprintf("an update would cancel %s, and AWS restarts nothing by itself; it is applied once the pipeline is idle", strings.Join(ids, ", "))
+	c.hold(HoldBusy, "the %s would cancel %s, and AWS restarts nothing by itself; it is made once the pipeline is idle", c.Verb, strings.Join(ids, ", "))
 	return nil
 }
 
@@ -178,6 +206,8 @@ func (p *pass) write(ctx context.Context, c *Change, tags map[string]string) (in
 		return p.create(ctx, c)
 	case Update:
 		return p.update(ctx, c, tags)
+	case Delete:
+		return 0, p.delete(ctx, c)
 	}
 	return c.base.Version, p.record(ctx, c, c.base.Version, tags)
 }
@@ -211,14 +241,12 @@ func (p *pass) create(ctx context.Context, c *Change) (int64, error) {
 }
 
 func (p *pass) update(ctx context.Context, c *Change, tags map[string]string) (int64, error) {
-	if c.Cause == CauseUnexplained {
-		p.Target.Memory.fights(c.Pipeline)
-	}
 	reply, err := p.Target.Writer.Update(ctx, c.body)
+	if err != nil && !isDoubt(err) {
+		return c.base.Version, err
+	}
+	p.Target.Memory.fights(c.Pipeline, c.Cause == CauseUnexplained)
 	if err != nil {
-		if !isDoubt(err) {
-			return c.base.Version, err
-		}
 		found, readErr := p.Target.Live.Pipeline(ctx, c.Pipeline)
 		if readErr != nil {
 			return 0, fmt.Errorf("%w; reading whether it happened: %w", err, readErr)
@@ -230,11 +258,29 @@ func (p *pass) update(ctx context.Context, c *Change, tags map[string]string) (i
 		c.Notes = append(c.Notes, "the reply was lost; reading showed that the update was applied")
 	}
 	p.verify(c, reply, c.base.Version+1)
+	p.remember(c, reply, tags) // even if it cannot be recorded, older reads are not believed
 	if err := p.record(ctx, c, reply.Version, tags); err != nil {
 		// The content is applied all the same, which is what counts; the next pass mends the record.
 		c.Notes = append(c.Notes, "it is applied, but could not be recorded yet: "+err.Error())
 	}
 	return reply.Version, nil
+}
+
+// delete makes the one attempt. What was there is in the journal.
+func (p *pass) delete(ctx context.Context, c *Change) error {
+	err := p.Target.Writer.Delete(ctx, c.Pipeline)
+	if err == nil || !isDoubt(err) {
+		return err
+	}
+	_, readErr := p.Target.Live.Pipeline(ctx, c.Pipeline)
+	switch {
+	case live.ClassOf(readErr) == live.NotFound:
+		c.Notes = append(c.Notes, "the reply was lost; reading showed that the pipeline was deleted")
+		return nil
+	case readErr != nil:
+		return fmt.Errorf("%w; reading whether it happened: %w", err, readErr)
+	}
+	return fmt.Errorf("%w; the pipeline is still there", err)
 }
 
 // verify notes what a reply shows that was not sent: another writer between our read and our write, or a

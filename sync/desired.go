@@ -135,11 +135,12 @@ type Desired struct {
 	Wanted   map[string]*Wanted // :: pipeline name → what is wanted
 	Problems []pipeline.Problem
 	broken   map[string][]pipeline.Problem // :: source tag → why that file cannot be used
+	closed   map[string]bool               // :: source, as tags write it → a file of it has errors
 }
 
 // For returns what the files want of one target.
 func (t *Tree) For(target pipeline.Target) *Desired {
-	d := &Desired{Wanted: map[string]*Wanted{}, broken: map[string][]pipeline.Problem{}}
+	d := &Desired{Wanted: map[string]*Wanted{}, broken: map[string][]pipeline.Problem{}, closed: map[string]bool{}}
 	claims := map[string][]*Wanted{}
 	var unnamed []treeFile
 	for _, f := range t.files {
@@ -180,6 +181,7 @@ func (d *Desired) note(o *Origin, path string, problems []pipeline.Problem) {
 	d.Problems = append(d.Problems, problems...)
 	if errs := onlyErrors(problems); len(errs) > 0 {
 		d.broken[sourceTag(o.Snapshot.Source, path)] = errs
+		d.closed[escapeTag(o.Snapshot.Source)] = true
 	}
 }
 
@@ -196,6 +198,7 @@ func (d *Desired) settle(name string, claims []*Wanted) {
 				Hint:    "keep one of them, or give one another name",
 			}
 			d.Problems = append(d.Problems, p)
+			d.closed[escapeTag(c.Origin.Snapshot.Source)] = true
 			w.Errors = append(w.Errors, p)
 		}
 	}
@@ -272,6 +275,16 @@ func (t *Tree) readers(shown string, targets []pipeline.Target) int {
 		return n
 	}
 	return len(targets)
+}
+
+// origin returns the origin of a source by its name as tags write it, or nil.
+func (t *Tree) origin(source string) *Origin {
+	for i := range t.origins {
+		if escapeTag(t.origins[i].Snapshot.Source) == source {
+			return &t.origins[i]
+		}
+	}
+	return nil
 }
 
 // Files returns how many files the sources hold, those that cannot be read included.

@@ -44,6 +44,7 @@ type Reader interface {
 type Writer interface {
 	Create(ctx context.Context, declaration *pipeline.Node, tags map[string]string) (live.Pipeline, error)
 	Update(ctx context.Context, declaration *pipeline.Node) (live.Pipeline, error)
+	Delete(ctx context.Context, name string) error
 	Tag(ctx context.Context, name string, tags map[string]string) error
 	Untag(ctx context.Context, name string, keys []string) error
 }

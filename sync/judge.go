@@ -114,18 +114,16 @@ func judge(f facts, mode Mode, adopt Adoption) verdict {
 		return judgeEqual(f, adopt)
 	case !f.recorded || f.owner != Managed:
 		return judgeUnrecorded(f, mode, adopt)
-	case f.byGit:
-		return verdict{StatusPending, Update, CauseGit, HoldNone}
-	case f.desired && f.moved:
-		return verdict{StatusDrifted, Update, CauseBoth, drift(mode)}
-	case f.desired:
-		return verdict{StatusPending, Update, CauseGit, HoldNone}
-	case f.moved:
-		return verdict{StatusDrifted, Update, CauseDrift, drift(mode)}
-	case f.fought:
+	case !f.desired && !f.moved && f.fought:
 		return verdict{StatusDrifted, Update, CauseUnexplained, HoldFight}
+	case !f.desired && !f.moved:
+		return verdict{StatusDrifted, Update, CauseUnexplained, drift(mode)}
+	case f.byGit, !f.moved:
+		return verdict{StatusPending, Update, CauseGit, HoldNone}
+	case f.desired:
+		return verdict{StatusDrifted, Update, CauseBoth, drift(mode)}
 	}
-	return verdict{StatusDrifted, Update, CauseUnexplained, drift(mode)}
+	return verdict{StatusDrifted, Update, CauseDrift, drift(mode)}
 }
 
 // judgeEqual answers for a pipeline that is as wanted: at most tags are due.

@@ -15,11 +15,13 @@ const settle = 5 * time.Minute
 // Memory is what a target's passes remember from one to the next. Losing it costs reads, never correctness.
 // The zero Memory is ready for use; its methods may be called from several goroutines.
 type Memory struct {
-	mu     stdsync.Mutex
-	writes map[string]ownWrite      // :: name → our latest write
-	stale  map[string]time.Time     // :: name → since when its version is smaller than recorded
-	docs   map[string]live.Pipeline // :: name → its definition at its latest version
-	fought map[string]bool          // :: name → an unexplained difference was written away
+	mu       stdsync.Mutex
+	failures map[string]failure       // :: name → the change that failed last
+	absent   map[string]time.Time     // :: name → since when its file is seen to be gone
+	writes   map[string]ownWrite      // :: name → our latest write
+	stale    map[string]time.Time     // :: name → since when its version is smaller than recorded
+	docs     map[string]live.Pipeline // :: name → its definition at its latest version
+	fought   map[string]bool          // :: name → an unexplained difference was written away
 }
 
 type ownWrite struct {
@@ -104,11 +106,13 @@ func (m *Memory) hasFought(name string) bool {
 	return m.fought[name]
 }
 
-func (m *Memory) fights(name string) {
+// fights notes whether the latest update of a pipeline was for an unexplained difference. Any other one ends
+// the fight: of what is written then, nobody knows yet whether it stays.
+func (m *Memory) fights(name string, unexplained bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.fought == nil {
 		m.fought = map[string]bool{}
 	}
-	m.fought[name] = true
+	m.fought[name] = unexplained
 }

@@ -26,6 +26,8 @@ type Target struct {
 	Mode    Mode
 	Adopt   Adoption // "" means AdoptIdentical
 	NoWrite string   // not empty: nothing may be written, for this reason
+	Limits  *Limits  // nil means DefaultLimits
+	Prune   Prune
 
 	Live    Reader
 	Writer  Writer           // nil: the pass is a plan
@@ -41,6 +43,7 @@ type Input struct {
 	Target   Target
 	Only     []string // the pipelines to look at; none means all
 	Partial  bool     // the Tree lacks files of its sources, so what it does not want is not looked at
+	PlanIDs  []string // not empty: only the plans with these ids are carried out, with what limits held in them
 	Sweep    bool     // read every pipeline, also those that version and digest say are in sync
 
 	// Moved reports whether a source has moved since the Tree was read. Before its first write, and again
@@ -81,6 +84,7 @@ func Pass(ctx context.Context, in Input) *Report {
 		p.allUnknown()
 	} else {
 		p.plan(ctx)
+		p.limit()
 		p.apply(ctx)
 	}
 	p.report.Finished = time.Now()

@@ -75,7 +75,7 @@ func (c *consideration) maskedSecrets(change *Change) (Hold, string) {
 	}
 	for path, key := range before { // an action that goes as a whole takes its secret along
 		if slices.ContainsFunc(change.Edits, func(e differ.Edit) bool {
-			return e.New != nil && (e.Path == path || strings.HasPrefix(e.Path, path+"/"))
+			return e.New != nil && e.Path == path || strings.HasPrefix(e.Path, path+"/")
 		}) {
 			return HoldMaskedSecret, fmt.Sprintf("the change touches %s, whose secret %s AWS does not show and would lose: %s", path, key, secretHelp)
 		}
@@ -107,7 +107,7 @@ func masked(declaration *pipeline.Node) map[string]string {
 // renamed holds the create of a pipeline whose file stood for another one before, until somebody names it: a
 // rename in AWS is a new pipeline without the history, and a run of it, while the old one goes on.
 func (c *consideration) renamed(change *Change) (Hold, string) {
-	if change.Verb != Create || slices.Contains(c.Only, c.name) {
+	if change.Verb != Create || c.facts.known || slices.Contains(c.Only, c.name) {
 		return HoldNone, ""
 	}
 	for _, v := range c.w.Origin.Snapshot.History[c.w.Path] {
@@ -118,10 +118,10 @@ func (c *consideration) renamed(change *Change) (Hold, string) {
 		doc, _ := f.For(c.pipelineTarget())
 		old := c.listed[doc.Name]
 		if doc.Name == c.name || old == nil || c.desired.Wanted[doc.Name] != nil {
-			return HoldNone, ""
+			continue
 		}
-		if owner, _ := Owner(old.Tags, c.Instance, c.Sources); owner != Managed {
-			return HoldNone, ""
+		if owner, _ := Owner(old.Tags, c.Instance, c.Sources); owner != Managed && old.Tags != nil { // nil is unknown
+			continue
 		}
 		return HoldPolicy, fmt.Sprintf("%s was called %s before; AWS cannot rename, so this creates a new pipeline, which runs at once, while %s stays live. `plumbline apply %s` creates it; delete the old one in AWS when it is no longer needed", c.w.Path, doc.Name, doc.Name, c.name)
 	}

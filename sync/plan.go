@@ -16,6 +16,10 @@ import (
 // consider gathers the facts of one pipeline and judges them. It returns no change where none is due.
 func (p *pass) consider(ctx context.Context, name string) (*State, *Change) {
 	w, l := p.desired.Wanted[name], p.listed[name]
+	if l != nil {
+		own := *l // others look at the listing meanwhile
+		l = &own
+	}
 	state := &State{Name: name, Live: l}
 	if l != nil && l.Tags == nil && p.report.TagsErr != nil {
 		// Without a listing of tags, nothing tells which pipelines are ours but to ask.
@@ -38,6 +42,7 @@ func (p *pass) consider(ctx context.Context, name string) (*State, *Change) {
 		}
 		return state, nil
 	}
+	p.Target.Memory.back(name)
 	state.Path = w.Path
 	if len(w.Errors) > 0 {
 		return p.invalid(state, w)
@@ -60,10 +65,12 @@ func (p *pass) unwanted(state *State) (*State, *Change) {
 		return state, nil
 	}
 	state.Status, state.Why = StatusExtra, "no file asks for it any more"
-	return state, &Change{
+	c := &Change{
 		Target: p.Target.Name, Account: p.identity.Account, Region: p.Target.Region, Pipeline: state.Name, Verb: Delete, Cause: CauseGit,
-		Hold: HoldPolicy, Reason: "this version deletes nothing; delete the pipeline in AWS, or bring its file back", Outcome: Held,
+		Outcome: Planned, owner: state.Ownership, base: live.Pipeline{Version: state.Live.Version},
 	}
+	p.prune(state, c)
+	return state, c
 }
 
 // invalid is for pipelines whose file has errors: the live one stays as it is.
@@ -133,9 +140,9 @@ func (c *consideration) gather(ctx context.Context) error {
 }
 
 // confirmRecord reads the tags themselves where the listing of tags, which lags behind, shows an outdated
-// record on a pipeline that is as wanted: often there is nothing to mend.
+// record, or tags that differ, on a pipeline that is as wanted: often there is nothing to mend.
 func (c *consideration) confirmRecord(ctx context.Context) error {
-	if c.facts.content != equal || c.facts.owner != Managed || c.facts.recorded && !c.facts.desired && !c.facts.moved {
+	if c.facts.content != equal || c.facts.owner != Managed || c.facts.recorded && !c.facts.desired && !c.facts.moved && len(c.tagDiff) == 0 {
 		return nil
 	}
 	tags, err := c.Target.Live.Tags(ctx, c.name)
@@ -156,6 +163,7 @@ func (c *consideration) confirmRecord(ctx context.Context) error {
 // compareVersions reads the record and says who moved since.
 func (c *consideration) compareVersions(ctx context.Context) error {
 	if c.facts.owner != Managed {
+		c.facts.recorded = false
 		return nil
 	}
 	c.record, c.facts.recorded = parseRecord(c.l.Tags[TagApplied])
@@ -170,6 +178,7 @@ func (c *consideration) compareVersions(ctx context.Context) error {
 			return err
 		}
 		c.l.Version = p.Version
+		c.Target.Memory.keep(c.name, p)
 	}
 	if c.l.Version < c.record.Version {
 		if c.Target.Memory.staleFor(c.name) < settle {
@@ -194,6 +203,7 @@ func (c *consideration) compareTags() {
 	if then := c.documentAtRecord(); then != nil {
 		before = then.Tags
 	}
+	c.tagMoves = nil
 	c.tagDiff = differ.Tags(wanted, before, c.l.Tags)
 	c.tagDiff = slices.DeleteFunc(c.tagDiff, func(e differ.Edit) bool {
 		return strings.HasPrefix(e.Path, "/tags/"+pipeline.TagPrefix)
@@ -251,15 +261,23 @@ func (c *consideration) version(v source.Version) *pipeline.Document {
 	return doc
 }
 
-// compareContent reads the live definition and compares it with the wanted one.
+// compareContent reads the live definition and compares it with the wanted one. A sweep is there to find what
+// no version tells, so it believes nothing that was read before.
 func (c *consideration) compareContent(ctx context.Context) error {
 	base, cached := c.Target.Memory.document(*c.l)
-	if !cached {
+	if !cached || c.Sweep {
 		var err error
 		if base, err = c.Target.Live.Pipeline(ctx, c.name); err != nil {
 			return err
 		}
 		c.Target.Memory.keep(c.name, base)
+	}
+	if base.Version < c.l.Version {
+		return fmt.Errorf("AWS listed version %d and shows version %d; plumbline looks again at the next pass", c.l.Version, base.Version)
+	}
+	if base.Version > c.l.Version { // somebody wrote after the listing
+		c.l.Version = base.Version
+		c.facts.moved = c.facts.recorded && base.Version > c.record.Version
 	}
 	c.base = base
 	c.diff = differ.Compare(c.w.Document.Declaration, base.Declaration, c.Target.Region)
@@ -309,7 +327,7 @@ func (c *consideration) decide() *Change {
 		Verb: v.verb, Cause: v.cause, Hold: v.hold,
 		Edits:  append(slices.Clone(c.diff.Edits), c.tagDiff...),
 		wanted: c.w, base: c.base, owner: c.facts.owner, body: c.body(),
-		tags: maps.Clone(c.w.Document.Tags), parallel: c.base.Declaration.Str("executionMode") == "PARALLEL",
+		tags: maps.Clone(c.w.Document.Tags), CommitTime: c.w.Origin.Snapshot.Time, parallel: c.base.Declaration.Str("executionMode") == "PARALLEL",
 	}
 	for _, e := range c.tagDiff {
 		if e.New == nil {
@@ -363,6 +381,9 @@ func (c *consideration) judgeTags(v verdict, mode Mode) verdict {
 	case v.verb == Adopt, v.verb == "", v.cause == CauseRecord:
 		if v.verb == Adopt {
 			tags.verb = Adopt
+			if c.Target.Adopt != AdoptAlways {
+				tags.hold = HoldOwnership // tags that differ are not identical either
+			}
 		}
 		return tags
 	case v.status == StatusPending && drifted:

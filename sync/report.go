@@ -16,6 +16,7 @@ type Report struct {
 	Waiting                 bool  // Err says for which source the first pass waits
 	TagsErr                 error // why the listing of tags could not be used; the pass asked pipeline by pipeline
 
+	PlanID    string          // of what a person may release; "" for nothing
 	Known     map[string]bool // the names of all pipelines that are wanted or live, also those not looked at
 	Pipelines []State         // every pipeline that is wanted or live, by name
 	Changes   []Change
@@ -55,7 +56,10 @@ type Change struct {
 	Reason                  string // of the hold, with what releases it
 	Notes                   []string
 	Outcome                 Outcome
-	Err                     error // why it failed
+	Err                     error         // why it failed
+	At                      time.Time     // when it was made; zero if it was not
+	Took                    time.Duration // from the first check to the record
+	CommitTime              time.Time     // of the commit that it brings in; zero for a folder
 
 	wanted   *Wanted
 	base     live.Pipeline // what the edits were found against
@@ -64,6 +68,8 @@ type Change struct {
 	tags     map[string]string // to be set, our own aside
 	untag    []string
 	parallel bool
+
+	releasable bool // a person may lift the hold by naming the plan
 }
 
 // Differs reports whether the change is a difference to what people wrote. Marking a pipeline as ours and

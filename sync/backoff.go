@@ -1,0 +1,100 @@
+package sync
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/plumbline/plumbline/live"
+)
+
+// The waits before a change that failed is tried again.
+const (
+	firstRetry = 5 * time.Second
+	lastRetry  = 5 * time.Minute
+	// permanentRetry is for errors that come back until somebody does something. One probe an hour finds out
+	// about what cannot be seen from here, such as a policy or a quota.
+	permanentRetry = time.Hour
+)
+
+// failure is what is remembered of a change that failed.
+type failure struct {
+	what  string // version and digest: once either moves, it is another change
+	times int
+	until time.Time
+	err   error
+}
+
+// attempt returns the error of the last try and when the next one is due, if it is too early for it.
+func (m *Memory) attempt(c *Change) (err error, until time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	f, ok := m.failures[c.Pipeline]
+	if !ok || f.what != c.fingerprint() || time.Now().After(f.until) {
+		return nil, time.Time{}
+	}
+	return f.err, f.until
+}
+
+// settled remembers how a change ended.
+func (m *Memory) settled(c *Change) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if c.Outcome != Failed {
+		delete(m.failures, c.Pipeline)
+		return
+	}
+	if m.failures == nil {
+		m.failures = map[string]failure{}
+	}
+	f := m.failures[c.Pipeline]
+	if f.what != c.fingerprint() {
+		f = failure{what: c.fingerprint()}
+	}
+	f.err = c.Err
+	wait := min(lastRetry, firstRetry<<min(f.times, 10))
+	if permanent(c.Err) {
+		wait = permanentRetry
+	}
+	f.times++
+	f.until = time.Now().Add(jitter(wait))
+	m.failures[c.Pipeline] = f
+}
+
+// permanent reports whether trying again is useless until something changes.
+func permanent(err error) bool {
+	switch live.ClassOf(err) {
+	case live.Denied, live.Invalid, live.Quota, live.NameInUse:
+		return true
+	}
+	return false
+}
+
+func (c *Change) fingerprint() string {
+	digest := ""
+	if c.wanted != nil {
+		digest = c.wanted.Document.Digest
+	}
+	return fmt.Sprint(c.Verb, c.base.Version, digest)
+}
+
+// gone notes that a pipeline's file is not there and returns since when that has been seen.
+func (m *Memory) gone(name string) (since time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.absent == nil {
+		m.absent = map[string]time.Time{}
+	}
+	since, ok := m.absent[name]
+	if !ok {
+		since = time.Now()
+		m.absent[name] = since
+	}
+	return since
+}
+
+// back forgets that a file was gone.
+func (m *Memory) back(name string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.absent, name)
+}

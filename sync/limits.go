@@ -1,0 +1,192 @@
+package sync
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// HoldLimit holds what is more than may be done at once without a person's word.
+const HoldLimit Hold = "limit"
+
+// Limits cap what one pass may do in one target. A cap that would be crossed holds all changes of its kind:
+// doing the first few of too many would only make the damage slower. What is held has a plan's id, with which
+// a person releases it.
+type Limits struct {
+	Creates        int // a create starts an execution at once
+	Updates        int // the larger of this and UpdatesPercent of the managed pipelines
+	UpdatesPercent int
+	Deletes        int // the smaller of this and DeletesPercent of the managed pipelines (at least one), also over 24 hours
+	DeletesPercent int
+}
+
+// DefaultLimits hold where nobody sets others.
+var DefaultLimits = Limits{Creates: 20, Updates: 10, UpdatesPercent: 30, Deletes: 5, DeletesPercent: 10}
+
+// Prune says whether and when pipelines whose file is gone are deleted.
+type Prune struct {
+	Enabled bool
+	Grace   time.Duration // for how long the file must have been seen to be gone; zero is ten minutes
+}
+
+// limit holds the changes that are too many, gives the plan its id, and releases it where a person has named
+// that id.
+func (p *pass) limit() {
+	limits := DefaultLimits
+	if p.Target.Limits != nil {
+		limits = *p.Target.Limits
+	}
+	managed := 0
+	for _, s := range p.report.Pipelines {
+		if s.Ownership == Managed {
+			managed++
+		}
+	}
+	p.cap(Create, limits.Creates, "policy.limits.creates")
+	p.cap(Update, max(limits.Updates, managed*limits.UpdatesPercent/100), "policy.limits.updates")
+	deletes := min(limits.Deletes, max(1, managed*limits.DeletesPercent/100))
+	p.capDeletes(deletes, managed)
+	p.identify()
+	p.release()
+}
+
+// due returns the changes of a verb that nothing holds so far.
+func (p *pass) due(verb Verb) []*Change {
+	var due []*Change
+	for i := range p.report.Changes {
+		if c := &p.report.Changes[i]; c.Verb == verb && c.Outcome == Planned {
+			due = append(due, c)
+		}
+	}
+	return due
+}
+
+func (p *pass) cap(verb Verb, most int, key string) {
+	due := p.due(verb)
+	if len(due) <= most {
+		return
+	}
+	for _, c := range due {
+		c.confine("%d pipelines are to be %s at once and %s allows %d", len(due), past(verb), key, most)
+	}
+}
+
+func past(verb Verb) string {
+	return map[Verb]string{Create: "created", Update: "updated", Delete: "deleted"}[verb]
+}
+
+// confine holds a change until a person releases the plan that it is in.
+func (c *Change) confine(format string, args ...any) {
+	c.hold(HoldLimit, format, args...)
+	c.releasable = true
+}
+
+// capDeletes holds deletes that are too many, in this pass or within a day, and those that would leave nothing.
+func (p *pass) capDeletes(most, managed int) {
+	due := p.due(Delete)
+	if len(due) == 0 {
+		return
+	}
+	lately, known := 0, false
+	if p.Target.Journal != nil {
+		lately, known = p.Target.Journal.Count(p.identity.Account, p.Target.Region, string(Delete))
+	}
+	for _, c := range due {
+		switch {
+		case len(due) == managed:
+			c.confine("this would delete every pipeline that plumbline manages here")
+		case len(due)+lately > most:
+			c.confine("%d pipelines are to be deleted, %d were within 24 hours, and policy.limits allows %d", len(due), lately, most)
+		case !known:
+			c.confine("the journal is not a day old, so it cannot show how much was deleted within 24 hours")
+		}
+	}
+}
+
+// identify gives a plan with something to release an id that changes with everything in it: which pipelines, in
+// which version, become what.
+func (p *pass) identify() {
+	h := sha256.New()
+	fmt.Fprintln(h, p.Instance, p.report.Target, p.report.Account, p.report.Region)
+	releasable := false
+	for i := range p.report.Changes {
+		c := &p.report.Changes[i]
+		if c.Outcome != Planned && !c.releasable {
+			continue
+		}
+		releasable = releasable || c.releasable
+		fmt.Fprintln(h, c.Verb, c.Pipeline, c.base.Version)
+		if c.wanted != nil {
+			fmt.Fprintln(h, c.wanted.Document.Digest)
+		}
+		for _, e := range c.Edits {
+			fmt.Fprintln(h, e.Path, e.Old, e.New)
+		}
+	}
+	p.report.PlanID = hex.EncodeToString(h.Sum(nil))[:12]
+	for i := range p.report.Changes {
+		if c := &p.report.Changes[i]; c.releasable {
+			c.Reason += fmt.Sprintf("; look at the plan, and `plumbline apply --plan-id %s` makes exactly these changes", p.report.PlanID)
+		}
+	}
+	if !releasable && len(p.PlanIDs) == 0 {
+		p.report.PlanID = ""
+	}
+}
+
+// release lifts the holds that a person may lift, if this is the plan that they named; any other plan is left
+// alone as a whole.
+func (p *pass) release() {
+	if len(p.PlanIDs) == 0 {
+		return
+	}
+	named := slices.Contains(p.PlanIDs, p.report.PlanID)
+	for i := range p.report.Changes {
+		c := &p.report.Changes[i]
+		switch {
+		case named && c.releasable:
+			c.Hold, c.Reason, c.Outcome = HoldNone, "", Planned
+		case !named && c.Outcome == Planned:
+			c.Hold, c.Outcome = HoldPolicy, Held
+			c.Reason = "it is not in a plan that was named"
+		}
+	}
+}
+
+// prune decides whether a live pipeline of ours that no file wants may be deleted.
+func (p *pass) prune(state *State, c *Change) {
+	source, _, _ := strings.Cut(state.Live.Tags[TagSource], ":")
+	r, recorded := parseRecord(state.Live.Tags[TagApplied])
+	origin := p.Tree.origin(source)
+	since, grace := p.Target.Memory.gone(state.Name), p.Target.Prune.grace()
+	switch {
+	case p.Target.NoWrite != "":
+		c.hold(HoldPolicy, "%s", p.Target.NoWrite)
+	case p.Target.Mode == Detect:
+		c.hold(HoldPolicy, "the mode is detect, which only reports")
+	case !p.Target.Prune.Enabled:
+		c.hold(HoldPolicy, "policy.prune is off; delete the pipeline in AWS, or bring its file back")
+	case p.desired.closed[source]:
+		c.hold(HoldValidation, "files of the source %s have errors; nothing of it is deleted until they are mended", source)
+	case origin == nil || !recorded || r.Commit != noCommit && !origin.Snapshot.Contains(r.Commit):
+		c.confine("the history that was read does not show the commit at which it was last applied")
+	case time.Since(since) < grace:
+		c.confine("its file has been seen to be gone since %s, and policy.prune waits %s", since.UTC().Format(time.RFC3339), grace)
+	}
+}
+
+func (c *Change) hold(hold Hold, format string, args ...any) {
+	c.Hold, c.Outcome, c.Reason = hold, Held, fmt.Sprintf(format, args...)
+}
+
+// grace is for how long a file must have been gone. The second look that a delete needs is the one at the
+// source right before it.
+func (p Prune) grace() time.Duration {
+	if p.Grace == 0 {
+		return 10 * time.Minute
+	}
+	return p.Grace
+}

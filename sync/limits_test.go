@@ -1,0 +1,221 @@
+package sync
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/plumbline/plumbline/live"
+)
+
+func (f *fake) Delete(_ context.Context, name string) error {
+	c, s := f.enter(call{op: "Delete", name: name})
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	err := s.error(f, c)
+	if err == nil || s.done {
+		delete(f.pipelines, name)
+	}
+	return err
+}
+
+// fleet commits n pipelines.
+func (e *env) fleet(n int, key string) {
+	files := map[string]string{}
+	for i := range n {
+		name := fmt.Sprintf("p%02d", i)
+		files[name+".json"] = doc{name: name, key: key}.String()
+	}
+	e.repo.commit(files)
+}
+
+func outcomes(r *Report) map[string]int {
+	n := map[string]int{}
+	for _, c := range r.Changes {
+		n[strings.TrimSuffix(fmt.Sprintf("%s %s:%s", c.Verb, c.Outcome, c.Hold), ":")]++
+	}
+	return n
+}
+
+func wantOutcomes(t *testing.T, r *Report, what string, n int) {
+	t.Helper()
+	if got := outcomes(r); len(got) != 1 || got[what] != n {
+		t.Fatalf("%d × %s were wanted, there are %v%s", n, what, got, explain(r))
+	}
+}
+
+func plans(ids ...string) func(*Input) { return func(in *Input) { in.PlanIDs = ids } }
+
+func prune(grace time.Duration) func(*Input) {
+	return func(in *Input) { in.Target.Prune = Prune{Enabled: true, Grace: grace} }
+}
+
+// TestCaps crosses the cap of each kind: nothing of that kind is done, until a person names the plan.
+func TestCaps(t *testing.T) {
+	e := newEnv(t, Apply)
+	e.fleet(21, "k1")
+	held := e.pass()
+	wantOutcomes(t, held, "create held:limit", 21)
+	e.wantWrites()
+	if plan := e.pass(aPlan); plan.PlanID != held.PlanID || len(plan.PlanID) != 12 || !strings.Contains(held.Changes[0].Reason, "--plan-id "+plan.PlanID) {
+		t.Fatalf("the plan's id is %q and the pass's %q: %s", plan.PlanID, held.PlanID, held.Changes[0].Reason)
+	}
+	wantOutcomes(t, e.pass(plans("000000000000")), "create held:limit", 21)
+
+	// The plan is another one once a file has changed.
+	e.commit("p00.json", doc{name: "p00", key: "k0"}.String())
+	wantOutcomes(t, e.pass(plans(held.PlanID)), "create held:limit", 21)
+	e.commit("p00.json", doc{name: "p00", key: "k1"}.String())
+	wantOutcomes(t, e.pass(plans(held.PlanID)), "create applied", 21)
+	e.quiet()
+
+	// Of updates, the larger of 10 and 30 % may be made: of 21 pipelines that is 10.
+	e.fleet(11, "k2")
+	held = e.pass()
+	wantOutcomes(t, held, "update held:limit", 11)
+	e.fleet(10, "k2")
+	e.commit("p10.json", doc{name: "p10", key: "k1"}.String())
+	wantOutcomes(t, e.pass(), "update applied", 10)
+	if r := e.pass(plans(held.PlanID)); len(r.Changes) > 0 {
+		t.Fatalf("a plan that is over is made again: %v", lines(r))
+	}
+}
+
+// TestOtherPlan names a plan: whatever else is due waits.
+func TestOtherPlan(t *testing.T) {
+	e := newEnv(t, Apply)
+	e.commit("web.json", web("k1"))
+	wantOutcomes(t, e.pass(plans("000000000000")), "create held:policy", 1)
+	e.wantWrites()
+}
+
+// day has passed since the journal was begun.
+const dayOld = 25 * time.Hour
+
+func TestPrune(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newEnv(t, Apply)
+		e.fleet(3, "k1")
+		wantOutcomes(t, e.pass(), "create applied", 3)
+		time.Sleep(dayOld)
+		e.commit("p01.json", "")
+
+		wantOutcomes(t, e.pass(), "delete held:policy", 1) // prune is off
+		e.restart()
+		wantOutcomes(t, e.pass(prune(time.Hour)), "delete held:limit", 1) // grace
+		time.Sleep(59 * time.Minute)
+		wantOutcomes(t, e.pass(prune(time.Hour)), "delete held:limit", 1)
+		time.Sleep(2 * time.Minute)
+
+		// A broken file closes the source's deletes.
+		e.commit("p02.json", "{")
+		r := e.pass(prune(time.Hour))
+		e.want(r, "p00 synced", "p01 extra; delete git held:validation", "p02 invalid; update git held:validation")
+		e.commit("p02.json", doc{name: "p02", key: "k1"}.String())
+
+		// A running execution would be lost.
+		e.fake.pipelines["p01"].running = []live.Execution{{ID: "x", Status: "InProgress"}}
+		wantOutcomes(t, e.pass(prune(time.Hour)), "delete held:busy", 1)
+		e.fake.pipelines["p01"].running = nil
+
+		// A file that comes back begins the wait anew.
+		e.commit("p01.json", doc{name: "p01", key: "k1"}.String())
+		e.pass(prune(time.Hour))
+		e.commit("p01.json", "")
+		wantOutcomes(t, e.pass(prune(time.Hour)), "delete held:limit", 1)
+		time.Sleep(2 * time.Hour)
+
+		e.fake.spoil(spoiler{op: "Delete", err: live.Unavailable, lost: true, done: true})
+		r = e.pass(prune(time.Hour))
+		wantOutcomes(t, r, "delete applied", 1)
+		if len(r.Changes[0].Notes) != 1 || e.fake.pipelines["p01"] != nil {
+			t.Fatalf("the lost reply was not settled: %q", r.Changes[0].Notes)
+		}
+		if before, ok := e.journal.Previous(e.fake.account, e.fake.region, "p01"); !ok || before.Previous == nil {
+			t.Fatal("the journal does not have what was deleted")
+		}
+		if e.journal.KnowsLive(e.fake.account, e.fake.region, "p01") {
+			t.Fatal("the journal takes a deleted pipeline for live")
+		}
+		e.quiet()
+	})
+}
+
+// TestDeleteLimits counts deletes over a day and refuses to empty a target.
+func TestDeleteLimits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newEnv(t, Apply)
+		e.fleet(20, "k1") // of which two may be deleted in a day
+		wantOutcomes(t, e.pass(), "create applied", 20)
+		gone := func(names ...string) {
+			files := map[string]string{}
+			for _, name := range names {
+				files[name+".json"] = ""
+			}
+			e.repo.commit(files)
+			e.pass(prune(time.Minute))
+			time.Sleep(2 * time.Minute)
+		}
+		gone("p00")
+		held := e.pass(prune(time.Minute))
+		wantOutcomes(t, held, "delete held:limit", 1) // the journal is young
+		wantOutcomes(t, e.pass(prune(time.Minute), plans(held.PlanID)), "delete applied", 1)
+		time.Sleep(dayOld)
+		gone("p01", "p02", "p03")
+		wantOutcomes(t, e.pass(prune(time.Minute)), "delete held:limit", 3)
+		e.commit("p03.json", doc{name: "p03", key: "k1"}.String())
+		e.commit("p02.json", doc{name: "p02", key: "k1"}.String())
+		wantOutcomes(t, e.pass(prune(time.Minute)), "delete applied", 1)
+		gone("p02")
+		wantOutcomes(t, e.pass(prune(time.Minute)), "delete held:limit", 1) // one of 19 pipelines, after one today
+		time.Sleep(dayOld)
+		wantOutcomes(t, e.pass(prune(time.Minute)), "delete applied", 1)
+
+		all := map[string]string{}
+		for i := range 20 {
+			all[fmt.Sprintf("p%02d.json", i)] = ""
+		}
+		e.repo.commit(all)
+		e.pass(prune(time.Minute))
+		time.Sleep(dayOld)
+		r := e.pass(prune(time.Minute))
+		wantOutcomes(t, r, "delete held:limit", 17)
+		if !strings.Contains(r.Changes[0].Reason, "every pipeline") {
+			t.Fatal(r.Changes[0].Reason)
+		}
+	})
+}
+
+// TestBackoff tries a change that failed again, ever later, and at once when something has changed.
+func TestBackoff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := applied(t, Apply)
+		e.waits = true
+		e.commit("web.json", web("k2"))
+		tries := func(class live.Class, wait time.Duration, want int) {
+			t.Helper()
+			n := 0
+			for range 10 {
+				e.fake.spoilers = nil
+				e.fake.spoil(spoiler{op: "Update", err: class})
+				r := e.pass()
+				wantOutcomes(t, r, "update failed", 1)
+				n += e.fake.counts()["Update"]
+				time.Sleep(wait)
+			}
+			if n != want {
+				t.Fatalf("%s: tried %d times in 10 passes, not %d", class, n, want)
+			}
+		}
+		tries(live.Unavailable, 8*time.Minute, 10)
+		tries(live.Unavailable, time.Second, 1)
+		time.Sleep(10 * time.Minute)
+		tries(live.Invalid, time.Minute, 1)
+		e.fake.spoilers = nil
+		e.commit("web.json", web("k3")) // another change is tried at once
+		wantOutcomes(t, e.pass(), "update applied", 1)
+	})
+}
