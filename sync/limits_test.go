@@ -1,7 +1,6 @@
 package sync
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -10,17 +9,6 @@ import (
 
 	"github.com/plumbline/plumbline/live"
 )
-
-func (f *fake) Delete(_ context.Context, name string) error {
-	c, s := f.enter(call{op: "Delete", name: name})
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	err := s.error(f, c)
-	if err == nil || s.done {
-		delete(f.pipelines, name)
-	}
-	return err
-}
 
 // fleet commits n pipelines.
 func (e *env) fleet(n int, key string) {

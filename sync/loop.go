@@ -76,6 +76,7 @@ type Loop struct {
 
 type feed struct {
 	Feed
+	name  string
 	nudge chan struct{}
 
 	mu    stdsync.Mutex
@@ -101,7 +102,7 @@ func NewLoop(cfg LoopConfig) *Loop {
 	l := &Loop{cfg: cfg}
 	for _, f := range cfg.Feeds {
 		f.Interval = cmp.Or(f.Interval, time.Minute)
-		l.feeds = append(l.feeds, &feed{Feed: f, nudge: make(chan struct{}, 1), state: SourceState{Name: f.Source.Name(), Snapshot: f.Last}})
+		l.feeds = append(l.feeds, &feed{Feed: f, name: f.Source.Name(), nudge: make(chan struct{}, 1), state: SourceState{Name: f.Source.Name(), Snapshot: f.Last}})
 	}
 	for _, t := range cfg.Targets {
 		if t.Memory == nil {
@@ -120,7 +121,7 @@ func (l *Loop) Run(ctx context.Context) {
 		group.Go(func() { l.follow(ctx, f) })
 		group.Go(func() {
 			if err := f.Source.Watch(ctx, func() { poke(f.nudge) }); err != nil && ctx.Err() == nil {
-				l.cfg.Log.Warn("the source cannot be watched and is only polled", zap.String("source", f.state.Name), zap.Error(err))
+				l.cfg.Log.Warn("the source cannot be watched and is only polled", zap.String("source", f.name), zap.Error(err))
 			}
 		})
 	}
@@ -134,7 +135,7 @@ func (l *Loop) Run(ctx context.Context) {
 // that come while one waits are one with it.
 func (l *Loop) Nudge(source string) {
 	for _, f := range l.feeds {
-		if source == "" || f.state.Name == source {
+		if source == "" || f.name == source {
 			poke(f.nudge)
 		}
 	}
@@ -340,7 +341,7 @@ func (l *Loop) guarded(ctx context.Context, t *loopTarget) (report *Report) {
 	l.mu.Unlock()
 	names := make([]string, len(l.feeds))
 	for i, f := range l.feeds {
-		names[i] = f.state.Name
+		names[i] = f.name
 	}
 	sweep := started.Sub(t.swept) >= l.cfg.Sweep
 	report = Pass(ctx, Input{
@@ -356,7 +357,7 @@ func (l *Loop) guarded(ctx context.Context, t *loopTarget) (report *Report) {
 // moved reports whether a source is not what the tree was read from.
 func (l *Loop) moved(ctx context.Context, tree *Tree) (bool, error) {
 	for _, f := range l.feeds {
-		i := slices.IndexFunc(tree.origins, func(o Origin) bool { return o.Snapshot.Source == f.state.Name })
+		i := slices.IndexFunc(tree.origins, func(o Origin) bool { return o.Snapshot.Source == f.name })
 		if i < 0 {
 			continue
 		}

@@ -88,7 +88,7 @@ func (m *Memory) document(s live.Summary) (live.Pipeline, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	p, ok := m.docs[s.Name]
-	return p, ok && p.Version == s.Version && p.Created.Equal(s.Created)
+	return p, ok && p.Version == s.Version && !p.Created.IsZero() && p.Created.Equal(s.Created)
 }
 
 func (m *Memory) keep(name string, p live.Pipeline) {

@@ -732,7 +732,7 @@ func TestEnds(t *testing.T) {
 		e.want(e.pass(func(in *Input) {
 			in.Moved = func(context.Context) (bool, error) { return false, errors.New("no network") }
 		}),
-			"api missing; create git skipped", "web pending; update git skipped")
+			"api missing; create git held:source", "web pending; update git held:source")
 		e.wantWrites()
 	})
 	bubble(t, "the source is asked once, and only before a write", func(t *testing.T) {
