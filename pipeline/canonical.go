@@ -36,7 +36,7 @@ func Canonical(declaration *Node, region string) *Node {
 func canonical(s *Shape, n *Node) *Node {
 	switch {
 	case n.Kind != s.Kind: // not what the table says; kept as it is, to be seen in a comparison
-		return n.Clone()
+		return sortNames(n.Clone())
 	case n.Kind == Array:
 		items := make([]*Node, len(n.Items))
 		for i, item := range n.Items {
@@ -64,7 +64,7 @@ func canonicalObject(s *Shape, n *Node) *Node {
 	for _, m := range n.Members {
 		field := s.Field(m.Name)
 		if field == nil {
-			o.Members = append(o.Members, Member{Name: m.Name, Value: m.Value.Clone()})
+			o.Members = append(o.Members, Member{Name: m.Name, Value: sortNames(m.Value.Clone())})
 			continue
 		}
 		if field.Server || m.Value.Kind == Null {
@@ -93,14 +93,14 @@ func order(s *Shape, o *Node) *Node {
 	return o
 }
 
+// sortItems sorts by the key and then by all the rest, so that any two orders of the same items become one.
 func sortItems(items []*Node, key []string) {
-	text := func(n *Node) string {
-		if len(key) > 0 {
-			return n.Str(key...)
+	slices.SortFunc(items, func(a, b *Node) int {
+		if order := cmp.Compare(a.Str(key...), b.Str(key...)); len(key) > 0 && order != 0 {
+			return order
 		}
-		return n.String()
-	}
-	slices.SortStableFunc(items, func(a, b *Node) int { return cmp.Compare(text(a), text(b)) })
+		return cmp.Compare(a.String(), b.String())
+	})
 }
 
 // canonicalAction applies what the table of action types knows about an action's configuration.
@@ -138,8 +138,13 @@ func canonicalJSON(text string) string {
 	if err != nil {
 		return text
 	}
+	return sortNames(n).String()
+}
+
+// sortNames sorts the members of n and of all below it, for values of which the table knows nothing.
+func sortNames(n *Node) *Node {
 	n.Walk(func(o *Node) {
 		slices.SortFunc(o.Members, func(a, b Member) int { return cmp.Compare(a.Name, b.Name) })
 	})
-	return n.String()
+	return n
 }

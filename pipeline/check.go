@@ -1,7 +1,10 @@
 package pipeline
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -19,7 +22,7 @@ type Document struct {
 // For returns the document for one target and everything that is wrong with it there. The document is usable
 // as desired state only if no problem is of severity error.
 func (f *File) For(t Target) (*Document, []Problem) {
-	c := &checker{file: f, target: t, opaque: map[*Node]bool{}}
+	c := &checker{findings: findings{file: f}, target: t, opaque: map[*Node]bool{}, opaqueNames: map[*Node]bool{}}
 	c.root = c.substitute(f.root)
 	declaration := c.root
 	if f.declaration != f.root {
@@ -27,13 +30,9 @@ func (f *File) For(t Target) (*Document, []Problem) {
 	}
 	c.value(Declaration, declaration, "the pipeline")
 	c.structure(declaration)
-	doc := &Document{Path: f.Path, Name: declaration.Str("name"), Tags: c.tags()}
-	if declaration.Kind == Object {
-		doc.Declaration = declared(declaration)
-		doc.Digest = Digest(doc.Declaration)
-	}
-	SortProblems(c.problems)
-	return doc, Grade(c.problems, t.Rules)
+	doc := &Document{Path: f.Path, Name: declaration.Str("name"), Tags: c.tags(), Declaration: declared(declaration)}
+	doc.Digest = Digest(doc.Declaration)
+	return doc, Grade(c.problems(c.root), t.Rules)
 }
 
 // declared returns the declaration without what is the service's or the file's own.
@@ -50,26 +49,11 @@ func declared(n *Node) *Node {
 
 // checker finds what is wrong with one document for one target.
 type checker struct {
-	file     *File
-	target   Target
-	root     *Node          // the file's document, variables replaced
-	opaque   map[*Node]bool // strings whose value is not known without a target
-	problems []Problem
-}
-
-// report adds a problem about a value, with its rule's own severity.
-func (c *checker) report(n *Node, rule, hint, format string, args ...any) {
-	c.problems = append(c.problems, c.file.at(c.root, n, rule, ruleIndex[rule].Severity, fmt.Sprintf(format, args...), hint))
-}
-
-// warn adds a problem that is less certain, or less bad, than its rule's severity says.
-func (c *checker) warn(n *Node, rule, hint, format string, args ...any) {
-	c.problems = append(c.problems, c.file.at(c.root, n, rule, Warning, fmt.Sprintf(format, args...), hint))
-}
-
-// reportName adds a problem about the name of a member.
-func (c *checker) reportName(m Member, rule, hint, format string, args ...any) {
-	c.problems = append(c.problems, c.file.atName(c.root, m, rule, ruleIndex[rule].Severity, fmt.Sprintf(format, args...), hint))
+	findings
+	target      Target
+	root        *Node          // the file's document, variables replaced
+	opaque      map[*Node]bool // strings whose value is not known without a target
+	opaqueNames map[*Node]bool // values of members whose name is not
 }
 
 // value checks n against a shape; what is what people call it.
@@ -83,7 +67,7 @@ func (c *checker) value(s *Shape, n *Node, what string) {
 	}
 	switch s.Kind {
 	case String:
-		c.text(s, n, what)
+		c.text(s, n, n.Text, c.opaque[n], what)
 	case Number:
 		c.number(s, n, what)
 	case Array:
@@ -91,7 +75,7 @@ func (c *checker) value(s *Shape, n *Node, what string) {
 		for _, item := range n.Items {
 			c.value(s.Elem, item, "an entry of "+what)
 		}
-		c.keys(s, n)
+		c.keys(s, n, what)
 	case Object:
 		if s.isMap() {
 			c.size(s, n, len(n.Members), what)
@@ -102,11 +86,12 @@ func (c *checker) value(s *Shape, n *Node, what string) {
 	}
 }
 
+// article returns the kind with its article.
 func article(k Kind) string {
-	if k == Array {
-		return "a list"
-	}
-	if k == Object {
+	switch k {
+	case Null:
+		return "null"
+	case Object:
 		return "an object"
 	}
 	return "a " + k.String()
@@ -133,20 +118,21 @@ func shorten(s string, most int) string {
 	return string([]rune(s)[:most-1]) + "…"
 }
 
-func (c *checker) text(s *Shape, n *Node, what string) {
-	if c.opaque[n] {
+// text checks a string, which is a value or the name of a member.
+func (c *checker) text(s *Shape, at placed, text string, opaque bool, what string) {
+	if opaque {
 		return
 	}
-	c.length(s, n, utf8.RuneCountInString(n.Text), what)
+	c.length(s, at, utf8.RuneCountInString(text), what)
 	switch {
-	case n.Text == "":
+	case s.Enum != nil && !slices.Contains(s.Enum, text):
+		c.report(at, "CP-F04", didYouMean(text, s.Enum), "%s is %q, which the service does not know", what, shorten(text, 120))
+	case text == "":
 		// its length says all
-	case s.Enum != nil && !contains(s.Enum, n.Text):
-		c.report(n, "CP-F04", didYouMean(n.Text, s.Enum), "%s is %q, which the service does not know", what, n.Text)
-	case s.Region && !isRegion(n.Text) && n.Text != c.target.Region:
-		c.report(n, "CP-F12", didYouMean(n.Text, Regions), "%s is %q, which is no AWS Region", what, n.Text)
-	case s.Pattern != nil && !s.Pattern.MatchString(n.Text):
-		c.report(n, "CP-F03", hintFor(s, n.Text), "%s has the wrong form: %q", what, shorten(n.Text, 120))
+	case s.Region && !isRegion(text) && text != c.target.Region:
+		c.report(at, "CP-F12", didYouMean(text, Regions), "%s is %q, which is no AWS Region", what, shorten(text, 120))
+	case s.Pattern != nil && !s.Pattern.MatchString(text):
+		c.report(at, "CP-F03", hintFor(s, text), "%s has the wrong form: %q", what, shorten(text, 120))
 	}
 }
 
@@ -157,43 +143,34 @@ func hintFor(s *Shape, value string) string {
 	return "AWS takes " + strings.TrimSuffix(strings.TrimPrefix(s.Pattern.String(), "^(?:"), ")$")
 }
 
-func contains(list []string, s string) bool {
-	for _, v := range list {
-		if v == s {
-			return true
-		}
-	}
-	return false
-}
-
-func (c *checker) length(s *Shape, n *Node, length int, what string) {
+func (c *checker) length(s *Shape, at placed, length int, what string) {
 	rule := s.Length
 	if rule == "" {
 		rule = "CP-F02"
 	}
 	switch {
 	case length < s.Min && length == 0 && rule == "CP-F07":
-		c.report(n, "CP-F09", "leave the key out instead", "%s is empty", what)
+		c.report(at, "CP-F09", "leave the key out instead", "%s is empty", what)
 	case length < s.Min && length == 0:
-		c.report(n, rule, "", "%s is empty", what)
+		c.report(at, rule, "", "%s is empty", what)
 	case length < s.Min:
-		c.report(n, rule, "", "%s has %d characters; at least %d are needed", what, length, s.Min)
+		c.report(at, rule, "", "%s has %d characters; at least %d are needed", what, length, s.Min)
 	case s.Max > 0 && length > s.Max:
-		c.report(n, rule, "", "%s has %d characters; at most %d are allowed", what, length, s.Max)
+		c.report(at, rule, "", "%s has %d characters; at most %d are allowed", what, length, s.Max)
 	case rule == "CP-F07" && length > 1000:
-		c.warn(n, rule, "the live service has taken up to 50,000 since 2025; keep it shorter where you can", "%s has %d characters; AWS documents at most 1,000", what, length)
+		c.warn(at, rule, "the live service has taken up to 50,000 since 2025; keep it shorter where you can", "%s has %d characters; AWS documents at most 1,000", what, length)
 	}
 }
 
 func (c *checker) number(s *Shape, n *Node, what string) {
-	value, err := strconv.Atoi(n.Text)
+	value, err := strconv.ParseInt(n.Text, 10, 64) // out of its range, value is the nearest that fits
 	switch {
-	case err != nil:
-		c.report(n, "CP-F10", "", "%s must be a whole number, not %s", what, n.Text)
-	case value < s.Min:
-		c.report(n, "CP-F05", "", "%s is %d; the least is %d", what, value, s.Min)
-	case s.Max > 0 && value > s.Max:
-		c.report(n, "CP-F05", "", "%s is %d; the most is %d", what, value, s.Max)
+	case err != nil && !errors.Is(err, strconv.ErrRange):
+		c.report(n, "CP-F10", "write it without a point and without an exponent", "%s must be a whole number, not %s", what, shorten(n.Text, 40))
+	case value < int64(s.Min):
+		c.report(n, "CP-F05", "", "%s is %s; the least is %d", what, shorten(n.Text, 40), s.Min)
+	case s.Max > 0 && value > int64(s.Max):
+		c.report(n, "CP-F05", "", "%s is %s; the most is %d", what, shorten(n.Text, 40), s.Max)
 	}
 }
 
@@ -213,49 +190,57 @@ func (c *checker) size(s *Shape, n *Node, length int, what string) {
 // entries checks a map: its names and its values.
 func (c *checker) entries(s *Shape, n *Node, what string) {
 	for _, m := range n.Members {
-		name := &Node{Kind: String, Text: m.Name, Offset: m.Offset}
-		before := len(c.problems)
-		c.text(s.Names, name, "the name "+strconv.Quote(shorten(m.Name, 60))+" in "+what)
-		for i := before; i < len(c.problems); i++ {
-			c.problems[i].Path = c.root.Pointer(m.Value)
-		}
-		c.value(s.Elem, m.Value, what+" "+m.Name)
+		c.text(s.Names, m, m.Name, c.opaqueNames[m.Value], "a name in "+what)
+		c.value(s.Elem, m.Value, what+" "+shorten(m.Name, 60))
 	}
 }
 
-// members checks an object: what is unknown, what is missing, and each member.
+// members checks an object: each member, what is unknown, and what is missing.
 func (c *checker) members(s *Shape, n *Node, what string) {
 	meant := map[string]bool{}
+	var free []string // rows that a misspelt name may have meant; computed when first needed
 	for _, m := range n.Members {
 		if field := s.Field(m.Name); field != nil {
 			c.value(field.Shape, m.Value, m.Name)
 			continue
 		}
-		if s == Declaration && n == c.root && contains([]string{"$schema", "tags", "metadata"}, m.Name) {
-			c.beside(m)
+		if s == Declaration && n == c.root && c.beside(m) || c.full() {
 			continue
 		}
-		closest := Closest(m.Name, missing(s, n))
+		if free == nil {
+			free = missing(s, n)
+		}
+		closest := Closest(m.Name, free)
 		meant[closest] = true
 		hint := fmt.Sprintf("did you mean %q?", closest)
 		if closest == "" {
 			hint = didYouMean(m.Name, names(s))
 		}
-		c.reportName(m, "CP-F11", hint, "%s has no member %q", what, m.Name)
+		c.report(m, "CP-F11", hint, "%s has no member %q", what, shorten(m.Name, 60))
 	}
 	for i := range s.Fields {
 		if field := &s.Fields[i]; field.Required && n.Get(field.Name) == nil && !meant[field.Name] {
-			c.report(n, "CP-F01", "", "%s has no %s", what, field.Name)
+			c.report(n, "CP-F01", missingHint(field), "%s has no %s", what, field.Name)
 		}
 	}
 }
 
-// beside explains the members that stand beside `pipeline` in an envelope and were found in a bare declaration.
-func (c *checker) beside(m Member) {
-	if m.Name == "$schema" {
-		return
+// missingHint shows what to write for a missing member.
+func missingHint(field *Field) string {
+	value := map[Kind]string{String: `"…"`, Array: "[…]", Object: "{…}"}[field.Shape.Kind]
+	if len(field.Shape.Enum) == 1 {
+		value = strconv.Quote(field.Shape.Enum[0])
 	}
-	c.reportName(m, "CP-F11", fmt.Sprintf(`write {"pipeline": {…}, %q: …}`, m.Name), "%s stands beside the pipeline, not in it", m.Name)
+	return fmt.Sprintf("add %q: %s", field.Name, value)
+}
+
+// beside explains the members that stand beside `pipeline` in an envelope and were found in a bare declaration.
+func (c *checker) beside(m Member) bool {
+	if m.Name != "tags" && m.Name != "metadata" {
+		return m.Name == "$schema"
+	}
+	c.report(m, "CP-F11", fmt.Sprintf(`write {"pipeline": {…}, %q: …}`, m.Name), "%s stands beside the pipeline, not in it", m.Name)
+	return true
 }
 
 // missing returns the names of the rows that n does not have, which a misspelt name may have meant.
@@ -278,7 +263,7 @@ func names(s *Shape) []string {
 }
 
 // keys checks that no two items of a list share the member that tells them apart.
-func (c *checker) keys(s *Shape, n *Node) {
+func (c *checker) keys(s *Shape, n *Node, what string) {
 	if s.KeyRule == "" {
 		return
 	}
@@ -289,9 +274,17 @@ func (c *checker) keys(s *Shape, n *Node) {
 			continue
 		}
 		if earlier, ok := first[key.Text]; ok {
-			c.report(key, s.KeyRule, "give one another name", "%q stands twice; first at line %d", key.Text, c.file.line(earlier.Offset))
+			c.report(key, s.KeyRule, cmp.Or(keyHints[s.KeyRule], "give one another name"), "%q stands twice in %s; first at line %d", shorten(key.Text, 60), what, c.file.line(earlier.Offset))
 			continue
 		}
 		first[key.Text] = key
 	}
+}
+
+// keyHints is what to do about two items with one key, where it is not to rename one.
+var keyHints = map[string]string{
+	"CP-R06": "list it once",
+	"CP-T02": "put the filters of both into one trigger: AWS takes one for each source action",
+	"PL-D05": "keep one",
+	"PL-T02": "keep one",
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -159,8 +160,12 @@ func (n *Node) Equal(o *Node) bool {
 			return false
 		}
 	}
-	for _, m := range n.Members {
-		if v := o.Get(m.Name); v == nil || !m.Value.Equal(v) {
+	for i, m := range n.Members {
+		v := o.Members[i].Value // in most trees the order is the same
+		if o.Members[i].Name != m.Name {
+			v = o.Get(m.Name)
+		}
+		if v == nil || !m.Value.Equal(v) {
 			return false
 		}
 	}
@@ -234,7 +239,7 @@ func appendQuoted(dst []byte, s string) []byte {
 // members that we do not know and refuses what is not JSON, what follows the value, duplicate names, and
 // nesting deeper than [MaxDepth]. Files of people go through [Parse], which explains what is wrong where.
 func Decode(data []byte) (*Node, error) {
-	r := &reader{dec: jsontext.NewDecoder(bytes.NewReader(data)), data: data}
+	r := &reader{dec: jsontext.NewDecoder(bytes.NewBuffer(data)), data: data}
 	return r.document()
 }
 
@@ -251,8 +256,10 @@ type reader struct {
 	dec  *jsontext.Decoder
 	data []byte
 
-	// onDuplicate sees two members of one object whose names are equal in any letter case; nil for none.
-	onDuplicate func(first, second Member)
+	failed int // the offset at which an error of our own was found
+
+	onDuplicate func(first, second Member) // sees two members of one object whose names are equal in any letter case; may be nil
+	onNull      func(*Node)                // sees every null below the root; may be nil
 }
 
 // document reads the one value of the input and what must not follow it.
@@ -261,7 +268,9 @@ func (r *reader) document() (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.next() < len(r.data) {
+	end := int(r.dec.InputOffset())
+	if rest := bytes.TrimLeft(r.data[end:], " \t\r\n"); len(rest) > 0 {
+		r.failed = len(r.data) - len(rest)
 		return n, errTrailing
 	}
 	return n, nil
@@ -270,8 +279,13 @@ func (r *reader) document() (*Node, error) {
 // next returns the offset at which the next token starts. The decoder only tells where the last one ended.
 func (r *reader) next() int {
 	i := int(r.dec.InputOffset())
-	for i < len(r.data) && strings.IndexByte(" \t\r\n,:", r.data[i]) >= 0 {
-		i++
+	for i < len(r.data) {
+		switch r.data[i] {
+		case ' ', '\t', '\r', '\n', ',', ':':
+			i++
+		default:
+			return i
+		}
 	}
 	return i
 }
@@ -283,6 +297,7 @@ func (r *reader) value() (*Node, error) {
 		return nil, err
 	}
 	if r.dec.StackDepth() > MaxDepth {
+		r.failed = n.Offset
 		return nil, errTooDeep
 	}
 	switch tok.Kind() {
@@ -300,6 +315,9 @@ func (r *reader) value() (*Node, error) {
 		n.Kind, n.Text = Bool, tok.String()
 	default:
 		n.Kind = Null
+		if r.onNull != nil && r.dec.StackDepth() > 0 {
+			r.onNull(n)
+		}
 	}
 	return n, nil
 }
@@ -329,26 +347,43 @@ func (r *reader) members(n *Node) error {
 
 // foldedNames finds a name among an object's members in any letter case: by looking at each while they are
 // few, by an index once they are many, so that a hostile object costs no quadratic time.
-type foldedNames map[string]int
+type foldedNames struct {
+	index map[string]int // the first member of each folded name
+	seen  int            // how many members the index covers
+}
 
 func (f *foldedNames) find(members []Member, name string) int {
 	if len(members) < 16 {
 		return slices.IndexFunc(members, func(m Member) bool { return strings.EqualFold(m.Name, name) })
 	}
-	if *f == nil {
-		*f = foldedNames{}
+	if f.index == nil {
+		f.index = map[string]int{}
 	}
-	for i := len(*f); i < len(members); i++ {
-		key := strings.ToLower(members[i].Name)
-		if _, known := (*f)[key]; known {
-			key = fmt.Sprint(key, "\x00", i) // keeps len(*f) the number of members seen
+	for ; f.seen < len(members); f.seen++ {
+		if key := fold(members[f.seen].Name); !has(f.index, key) {
+			f.index[key] = f.seen
 		}
-		(*f)[key] = i
 	}
-	if i, known := (*f)[strings.ToLower(name)]; known {
+	if i, known := f.index[fold(name)]; known {
 		return i
 	}
 	return -1
+}
+
+func has(m map[string]int, key string) bool {
+	_, ok := m[key]
+	return ok
+}
+
+// fold maps names that strings.EqualFold calls equal to one text.
+func fold(name string) string {
+	return strings.Map(func(r rune) rune {
+		least := r
+		for next := unicode.SimpleFold(r); next != r; next = unicode.SimpleFold(next) {
+			least = min(least, next)
+		}
+		return least
+	}, name)
 }
 
 func (r *reader) items(n *Node) error {
@@ -362,36 +397,3 @@ func (r *reader) items(n *Node) error {
 	_, err := r.dec.ReadToken()
 	return err
 }
-
-// Pointer returns the RFC 6901 pointer of target below n, by identity, or "" where it is n itself or is not
-// there. Looking a value up when there is a problem to report keeps every other walk free of paths.
-func (n *Node) Pointer(target *Node) string {
-	var steps []string
-	var find func(*Node) bool
-	find = func(at *Node) bool {
-		if at == target {
-			return true
-		}
-		for _, m := range at.Members {
-			steps = append(steps, pointerEscaper.Replace(m.Name))
-			if find(m.Value) {
-				return true
-			}
-			steps = steps[:len(steps)-1]
-		}
-		for i, item := range at.Items {
-			steps = append(steps, strconv.Itoa(i))
-			if find(item) {
-				return true
-			}
-			steps = steps[:len(steps)-1]
-		}
-		return false
-	}
-	if n == nil || !find(n) || len(steps) == 0 {
-		return ""
-	}
-	return "/" + strings.Join(steps, "/")
-}
-
-var pointerEscaper = strings.NewReplacer("~", "~0", "/", "~1")

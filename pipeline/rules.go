@@ -52,6 +52,7 @@ var Rules = []Rule{
 	{"PL-D03", Note, "metadata is left out"},
 	{"PL-D04", Note, "version is left out"},
 	{"PL-D05", Error, "environment variable names are unique in an action"},
+	{"PL-D06", Error, "a file has more problems than are shown"},
 	{"PL-J01", Error, "the file is too large"},
 	{"PL-J02", Error, "the file has a byte order mark or is UTF-16"},
 	{"PL-J03", Error, "the file is not UTF-8"},
@@ -98,7 +99,7 @@ func Adjustable(id string) bool {
 	case "PL-J", "PL-L", "PL-S", "PL-V":
 		return false
 	}
-	return id != "PL-D01" && id != "PL-D02" && id != "CP-G01" && id != "CP-A01"
+	return id != "PL-D01" && id != "PL-D02" && id != "PL-D06" && id != "CP-G01" && id != "CP-A01"
 }
 
 // Grade returns the problems with the severities that people set, without those they switched off.

@@ -15,7 +15,6 @@ type Shape struct {
 	Pattern  *regexp.Regexp            // of a string, over its whole length; nil for any
 	Enum     []string                  // the only values of a string; nil for any
 	Region   bool                      // the string names an AWS Region
-	Secret   bool                      // the value is never shown
 	Fields   []Field                   // of an object
 	Elem     *Shape                    // of a list's items, or of the values of an object with free names (a map)
 	Names    *Shape                    // of a map's names
@@ -81,6 +80,14 @@ func keyed(s *Shape, rule string, key ...string) *Shape {
 	return s
 }
 
+// globs is a filter of patterns that are let in and others that are kept out.
+func globs(pattern *Shape) *Shape {
+	return object(
+		Field{Name: "includes", Shape: set(1, 8, pattern)},
+		Field{Name: "excludes", Shape: set(1, 8, pattern)},
+	)
+}
+
 func hinted(s *Shape, hint func(string) string) *Shape {
 	s.Hint = hint
 	return s
@@ -117,24 +124,22 @@ var (
 		Field{Name: "description", Shape: matching(0, 200, `.*`)},
 	)
 
-	globs = object(
-		Field{Name: "includes", Shape: set(1, 8, text(1, 255))},
-		Field{Name: "excludes", Shape: set(1, 8, text(1, 255))},
-	)
+	tagGlobs = globs(text(1, 255))
+	gitGlobs = globs(matching(1, 255, `.*`)) // of branches and of paths
 
 	trigger = object(
 		Field{Name: "providerType", Required: true, Shape: enum("CodeStarSourceConnection")},
 		Field{Name: "gitConfiguration", Required: true, Shape: object(
 			Field{Name: "sourceActionName", Required: true, Shape: anyName},
 			Field{Name: "push", Shape: set(1, 3, object(
-				Field{Name: "tags", Shape: globs},
-				Field{Name: "branches", Shape: globs},
-				Field{Name: "filePaths", Shape: globs},
+				Field{Name: "tags", Shape: tagGlobs},
+				Field{Name: "branches", Shape: gitGlobs},
+				Field{Name: "filePaths", Shape: gitGlobs},
 			))},
 			Field{Name: "pullRequest", Shape: set(1, 3, object(
 				Field{Name: "events", Shape: set(1, 3, enum("OPEN", "UPDATED", "CLOSED"))},
-				Field{Name: "branches", Shape: globs},
-				Field{Name: "filePaths", Shape: globs},
+				Field{Name: "branches", Shape: gitGlobs},
+				Field{Name: "filePaths", Shape: gitGlobs},
 			))},
 		)},
 	)
@@ -187,7 +192,7 @@ var (
 		Field{Name: "outputVariables", Default: `[]`, V2: true, Shape: set(1, 15, text(1, 128))},
 		Field{Name: "environmentVariables", Default: `[]`, V2: true, Shape: keyed(set(1, 10, object(
 			Field{Name: "name", Required: true, Shape: matching(1, 128, `[A-Za-z0-9_]+`)},
-			Field{Name: "value", Required: true, Shape: text(1, 2000)},
+			Field{Name: "value", Required: true, Shape: matching(1, 2000, `.*`)},
 			Field{Name: "type", Default: `"PLAINTEXT"`, Shape: enum("PLAINTEXT", "SECRETS_MANAGER")},
 		)), "PL-D05", "name")},
 		Field{Name: "roleArn", Shape: roleARN},

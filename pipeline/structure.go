@@ -3,7 +3,6 @@ package pipeline
 import (
 	"fmt"
 	"slices"
-	"strings"
 )
 
 // structure checks the rules that span several places of a declaration (CP-S, CP-G, CP-R, CP-M). It leaves
@@ -63,24 +62,24 @@ func (c *checker) stage(stage *Node, first bool) {
 	case n > 50:
 		c.warn(list, "CP-G03", "spread them over several stages", "stage %q has %d actions; AWS's pages say 50 and 100", stage.Str("name"), n)
 	}
-	misplaced := slices.IndexFunc(list.Items, func(action *Node) bool {
-		return action.Str("actionTypeId", "category") != "" && isSource(action) != first
-	})
-	if misplaced < 0 {
-		return
+	for _, action := range list.Items {
+		c.category(stage, action, first)
 	}
-	action := list.Items[misplaced]
-	if category := action.Get("actionTypeId", "category"); first {
+}
+
+// category checks that an action stands in a stage for its category.
+func (c *checker) category(stage, action *Node, first bool) {
+	category := action.Get("actionTypeId", "category")
+	switch {
+	case action.Str("actionTypeId", "category") == "" || c.opaque[category] || isSource(action) == first:
+	case first:
 		c.report(category, "CP-S03", "put it into a later stage", "the first stage may only hold source actions; %q is of category %s", action.Str("name"), category.Text)
-	} else {
+	default:
 		c.report(category, "CP-S04", "move it to the first stage", "source actions may only stand in the first stage; %q stands in %q", action.Str("name"), stage.Str("name"))
 	}
 }
 
 func (c *checker) stores(declaration *Node) {
-	if declaration.Kind != Object {
-		return
-	}
 	single, several := declaration.Get("artifactStore"), declaration.Get("artifactStores")
 	const hint = "artifactStore for one region, artifactStores (a map by region) for several"
 	switch {
@@ -110,11 +109,29 @@ type producer struct {
 // artifacts follows artifacts from the action that makes them to those that read them: by stage, then by
 // runOrder. The order in which a stage lists its actions means nothing.
 func (c *checker) artifacts(declaration *Node) {
-	producers := map[string]producer{}
-	stages := declaration.List("stages")
-	for i, stage := range stages {
+	producers, sure := c.producers(declaration)
+	for i, stage := range declaration.List("stages") {
+		for _, action := range stage.List("actions") {
+			for _, name := range artifactNames(action, "inputArtifacts") {
+				if _, made := producers[name.Text]; !c.opaque[name] && (made || sure) {
+					c.input(producers, producer{i, action.Int(1, "runOrder"), action, name})
+				}
+			}
+			c.counts(action)
+		}
+	}
+}
+
+// producers returns who makes which artifact. sure says that no name among them is unknown without a target.
+func (c *checker) producers(declaration *Node) (producers map[string]producer, sure bool) {
+	producers, sure = map[string]producer{}, true
+	for i, stage := range declaration.List("stages") {
 		for _, action := range stage.List("actions") {
 			for _, name := range artifactNames(action, "outputArtifacts") {
+				if c.opaque[name] {
+					sure = false
+					continue
+				}
 				if earlier, taken := producers[name.Text]; taken {
 					c.report(name, "CP-R01", "give each artifact a name of its own", "the artifact %q is made twice; first by action %q at line %d", name.Text, earlier.action.Str("name"), c.file.line(earlier.artifact.Offset))
 					continue
@@ -123,14 +140,7 @@ func (c *checker) artifacts(declaration *Node) {
 			}
 		}
 	}
-	for i, stage := range stages {
-		for _, action := range stage.List("actions") {
-			for _, name := range artifactNames(action, "inputArtifacts") {
-				c.input(producers, producer{i, action.Int(1, "runOrder"), action, name})
-			}
-			c.counts(action)
-		}
-	}
+	return producers, sure
 }
 
 func artifactNames(action *Node, member string) []*Node {
@@ -145,7 +155,7 @@ func artifactNames(action *Node, member string) []*Node {
 
 // input checks one input artifact of the action in reader.
 func (c *checker) input(producers map[string]producer, reader producer) {
-	if c.opaque[reader.artifact] {
+	if c.full() {
 		return
 	}
 	from, made := producers[reader.artifact.Text]
@@ -162,6 +172,9 @@ func (c *checker) input(producers map[string]producer, reader producer) {
 	}
 }
 
+// manyArtifacts is more than a person would look through for the right one.
+const manyArtifacts = 50
+
 // hintArtifact names the artifacts that the reader could have meant.
 func hintArtifact(reader producer, producers map[string]producer) string {
 	var earlier []string
@@ -169,22 +182,18 @@ func hintArtifact(reader producer, producers map[string]producer) string {
 		if p.stage < reader.stage || p.stage == reader.stage && p.runOrder < reader.runOrder {
 			earlier = append(earlier, name)
 		}
+		if len(earlier) > manyArtifacts {
+			return ""
+		}
 	}
-	slices.Sort(earlier)
 	switch {
 	case len(earlier) == 0:
 		return "no earlier action makes any artifact; give one an outputArtifacts entry"
 	case len(earlier) == 1:
 		return fmt.Sprintf("action %q makes %q; use one name in both places", producers[earlier[0]].action.Str("name"), earlier[0])
 	}
-	if c := Closest(reader.artifact.Text, earlier); c != "" {
-		return fmt.Sprintf("did you mean %q?", c)
-	}
-	quoted := make([]string, len(earlier))
-	for i, name := range earlier {
-		quoted[i] = fmt.Sprintf("%q", name)
-	}
-	return "made before it: " + strings.Join(quoted, ", ")
+	slices.Sort(earlier)
+	return didYouMean(reader.artifact.Text, earlier)
 }
 
 // counts checks how many artifacts an action takes and makes, where its type is known.
@@ -210,7 +219,7 @@ func (c *checker) counts(action *Node) {
 			c.report(at, "CP-R03", fmt.Sprintf("add it under %s", side.member), "%s has %d %s artifact(s); it needs at least %d", what, n, side.word, side.bounds.Least)
 		}
 		if n > side.bounds.Most {
-			c.report(at, "CP-R04", "", "%s has %d %s artifact(s); it takes at most %d", what, n, side.word, side.bounds.Most)
+			c.report(at, "CP-R04", fmt.Sprintf("remove the others from %s", side.member), "%s has %d %s artifact(s); it takes at most %d", what, n, side.word, side.bounds.Most)
 		}
 	}
 }
@@ -237,9 +246,11 @@ func (c *checker) v2(declaration *Node) {
 	if mode := declaration.Get("executionMode"); mode != nil && (mode.Text == "QUEUED" || mode.Text == "PARALLEL") {
 		find(mode, "CP-M03", "the execution mode "+mode.Text)
 	}
-	for _, stage := range declaration.List("stages") {
-		for _, gate := range []string{"beforeEntry", "onSuccess", "onFailure"} {
-			find(stage.Get(gate), "CP-M04", gate+" conditions")
+	for _, s := range declaration.List("stages") {
+		for i := range stage.Fields {
+			if field := &stage.Fields[i]; field.V2 {
+				find(s.Get(field.Name), "CP-M04", field.Name)
+			}
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"regexp"
@@ -74,44 +75,76 @@ func (c *checker) substitute(n *Node) *Node {
 		if !strings.Contains(n.Text, "${") {
 			return n
 		}
-		text, opaque := c.expand(n, n.Text)
-		s := &Node{Kind: String, Text: text, Offset: n.Offset}
-		if opaque {
-			c.opaque[s] = true
+		s := &Node{Kind: String, Offset: n.Offset}
+		if s.Text, c.opaque[s] = c.expand(s, n.Text); s.Text == n.Text && !c.opaque[s] {
+			delete(c.opaque, s)
+			return n
 		}
 		return s
 	case Array:
-		a := *n
-		a.Items = make([]*Node, len(n.Items))
-		changed := false
-		for i, item := range n.Items {
-			a.Items[i] = c.substitute(item)
-			changed = changed || a.Items[i] != item
-		}
-		if changed {
-			return &a
-		}
+		return c.substituteItems(n)
 	case Object:
-		o := *n
-		o.Members = make([]Member, len(n.Members))
-		changed := false
-		for i, m := range n.Members {
-			v := Member{Name: m.Name, Value: c.substitute(m.Value), Offset: m.Offset}
-			if strings.Contains(m.Name, "${") {
-				v.Name, _ = c.expand(m.Value, m.Name)
-			}
-			o.Members[i] = v
-			changed = changed || v.Value != m.Value || v.Name != m.Name
-		}
-		if changed {
-			return &o
-		}
+		return c.substituteMembers(n)
 	}
 	return n
 }
 
-// expand replaces the references in one text; n is where an unknown one is reported.
-func (c *checker) expand(n *Node, text string) (expanded string, opaque bool) {
+func (c *checker) substituteItems(n *Node) *Node {
+	var changed *Node
+	for i, item := range n.Items {
+		v := c.substitute(item)
+		if v != item && changed == nil {
+			a := *n
+			a.Items = slices.Clone(n.Items)
+			changed = &a
+		}
+		if v != item {
+			changed.Items[i] = v
+		}
+	}
+	return cmp.Or(changed, n)
+}
+
+func (c *checker) substituteMembers(n *Node) *Node {
+	var changed *Node
+	renamed := false
+	for i, m := range n.Members {
+		v := Member{Name: m.Name, Value: c.substitute(m.Value), Offset: m.Offset}
+		if strings.Contains(m.Name, "${") {
+			name, opaque := c.expand(v, m.Name)
+			v.Name, renamed = name, true
+			if opaque {
+				c.opaqueNames[v.Value] = true
+			}
+		}
+		if v == m {
+			continue
+		}
+		if changed == nil {
+			o := *n
+			o.Members = slices.Clone(n.Members)
+			changed = &o
+		}
+		changed.Members[i] = v
+	}
+	if renamed && changed != nil && c.target.known() {
+		c.twins(changed)
+	}
+	return cmp.Or(changed, n)
+}
+
+// twins reports names that became equal when their variables were replaced.
+func (c *checker) twins(n *Node) {
+	var seen foldedNames
+	for i, m := range n.Members {
+		if first := seen.find(n.Members[:i], m.Name); first >= 0 {
+			c.report(m, "PL-J07", "keep one, or use another variable", "the name %q stands twice in one object once its variables are replaced; first at line %d", m.Name, c.file.line(n.Members[first].Offset))
+		}
+	}
+}
+
+// expand replaces the references in one text; at is where an unknown one is reported.
+func (c *checker) expand(at placed, text string) (expanded string, opaque bool) {
 	expanded = variableReference.ReplaceAllStringFunc(text, func(reference string) string {
 		if strings.HasPrefix(reference, "$$") {
 			return reference[1:]
@@ -120,7 +153,7 @@ func (c *checker) expand(n *Node, text string) (expanded string, opaque bool) {
 		value, unsure, err := c.target.lookup(parts[1], parts[2])
 		if err != nil {
 			hint := didYouMean(parts[1]+"."+parts[2], c.target.names())
-			c.problems = append(c.problems, c.file.at(c.file.root, n, "PL-V01", Error, err.Error(), strings.TrimSpace(hint+" (write $${…} for a text that is no variable)")))
+			c.report(at, "PL-V01", strings.TrimSpace(hint+" (write $${…} for a text that is no variable)"), "%s", err)
 			opaque = true
 			return reference
 		}
