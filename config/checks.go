@@ -3,9 +3,9 @@ package config
 import (
 	"fmt"
 	"net"
-	"net/url"
 	"path"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/bmatcuk/doublestar/v4"
@@ -15,13 +15,13 @@ var (
 	nameShape       = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 	instanceShape   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 	sourceShape     = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._/-]*$`) // no colon: it divides source and path in the source tag
+	usernameShape   = regexp.MustCompile(`^[!-9;-~]+$`)                    // no colon: it divides user and password
 	accountShape    = regexp.MustCompile(`^[0-9]{12}$`)
 	regionShape     = regexp.MustCompile(`^[a-z]+(-[a-z]+)+-[0-9]{1,2}$`)
 	roleShape       = regexp.MustCompile(`^arn:aws[a-z-]*:iam::([0-9]{12}):role/[!-~]+$`)
 	externalIDShape = regexp.MustCompile(`^[A-Za-z0-9_+=,.@:/-]{2,}$`)
 	commitShape     = regexp.MustCompile(`^[0-9a-f]{40}$`)
 	ruleShape       = regexp.MustCompile(`^[A-Z]{2}-[A-Z0-9-]+$`)
-	scpShape        = regexp.MustCompile(`^[^/\\:]{2,}:`) // git's host:path; one letter before the colon is a Windows drive
 )
 
 // matches refuses what shape does not match; want says what it should look like.
@@ -37,7 +37,6 @@ func matches(shape *regexp.Regexp, want string) check {
 var (
 	isName       = matches(nameShape, "may have letters, digits, _ and - only")
 	isInstance   = matches(instanceShape, "may have letters, digits, dots, _ and - only, 64 at most, the first a letter or digit")
-	isSourceName = matches(sourceShape, "may have letters, digits and ._/- only")
 	isAccount    = matches(accountShape, "is no account id, which has 12 digits")
 	isRegion     = matches(regionShape, "does not look like a region, such as eu-west-1")
 	isRole       = matches(roleShape, "is no role ARN, such as arn:aws:iam::111122223333:role/plumbline")
@@ -45,6 +44,21 @@ var (
 	isCommit     = matches(commitShape, "is no commit, which has all 40 hexadecimal digits in lower case")
 	isRule       = matches(ruleShape, "does not look like a rule, such as CP-W01")
 )
+
+func isUsername(s string) error {
+	if !usernameShape.MatchString(s) { // the text is not shown: what follows a colon is a password
+		return &complaint{"may have no colon and no space", ""}
+	}
+	return nil
+}
+
+// isSourceName accepts names that stay what they are in the path of a webhook's address.
+func isSourceName(s string) error {
+	if path.Clean(s) != s {
+		return &complaint{fmt.Sprintf("%q has a part that is empty, or . or ..", s), fmt.Sprintf("write %q", strings.TrimLeft(path.Clean(s), "./"))}
+	}
+	return matches(sourceShape, "may have letters, digits and ._/- only")(s)
+}
 
 func isTargetName(s string) error {
 	if s == "all" {
@@ -68,17 +82,6 @@ func isLocalPath(s string) error {
 	return nil
 }
 
-// isLocalRepository refuses what git would look for on another machine.
-func isLocalRepository(s string) error {
-	if rest, found := strings.CutPrefix(s, "file://"); found {
-		return &complaint{fmt.Sprintf("%q: want a path", s), fmt.Sprintf("write %q", rest)}
-	}
-	if strings.Contains(s, "://") || scpShape.MatchString(s) {
-		return &complaint{"remote repositories are not supported by this version", "clone it, and give the path of the clone"}
-	}
-	return isLocalPath(s)
-}
-
 // isInside accepts a path that stays below the folder it is relative to.
 func isInside(s string) error {
 	if clean := path.Clean(s); path.IsAbs(s) || strings.Contains(s, `\`) || clean == ".." || strings.HasPrefix(clean, "../") {
@@ -87,16 +90,24 @@ func isInside(s string) error {
 	return nil
 }
 
-// isEndpoint accepts the address of an emulator or a proxy. Requests carry signatures, so they cross a network only
-// encrypted.
-func isEndpoint(s string) error {
-	u, err := url.Parse(s)
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		// The text is not shown: it may hold a password.
-		return &complaint{"want an address such as http://127.0.0.1:4566 or https://host, with no user and no query", ""}
+// isListen accepts what can be listened on.
+func isListen(s string) error {
+	host, port, err := net.SplitHostPort(s)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
 	}
-	if u.Scheme == "http" && u.Hostname() != "localhost" && !net.ParseIP(u.Hostname()).IsLoopback() {
-		return &complaint{fmt.Sprintf("plain http is for this machine only, and %q is another", u.Hostname()), "use https"}
+	if err != nil || (host != "" && !isHost(host)) {
+		return &complaint{fmt.Sprintf("%q is no address to listen on", s), "write it like 127.0.0.1:8080 or [::1]:8080; :8080 is port 8080 of every interface"}
 	}
 	return nil
+}
+
+// sameListener reports whether two addresses to listen on get in each other's way.
+func sameListener(a, b string) bool {
+	hostA, portA, _ := net.SplitHostPort(a)
+	hostB, portB, _ := net.SplitHostPort(b)
+	everywhere := func(host string) bool { return host == "" || net.ParseIP(host).IsUnspecified() }
+	machine := func(host string) string { return strings.Replace(strings.ToLower(host), "localhost", "127.0.0.1", 1) }
+	return portA == portB && strings.Trim(portA, "0") != "" &&
+		(machine(hostA) == machine(hostB) || everywhere(hostA) || everywhere(hostB))
 }

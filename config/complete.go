@@ -1,15 +1,14 @@
 package config
 
-import (
-	"path"
-	"path/filepath"
-	"strings"
-)
+import "path/filepath"
 
 // complete fills in what follows from other keys: names, policies, absolute paths.
 func (c *Config) complete(d *decoder, folder string) {
 	for i := range c.Sources {
-		c.Sources[i].complete(folder)
+		c.Sources[i].complete(d, d.sourcePath(i), folder)
+	}
+	if d.fromEnvironment("policy.prune") {
+		d.places["policy.prune.enabled"] = d.places["policy.prune"]
 	}
 	for i := range c.Targets {
 		c.Targets[i].complete(d, d.targetPath(i), c.Policy.TargetPolicy)
@@ -23,32 +22,33 @@ func (c *Config) complete(d *decoder, folder string) {
 	c.State.Dir = absolute(folder, c.State.Dir)
 }
 
-func (s *Source) complete(folder string) {
-	s.URL, s.Dir = absolute(folder, s.URL), absolute(folder, s.Dir)
-	s.Path = path.Clean(s.Path)
-	if s.Layout == "" {
-		s.Layout = LayoutEverywhere
-	}
-	if s.Name != "" || s.URL+s.Dir == "" {
-		return
-	}
-	place := strings.TrimSuffix(filepath.ToSlash(s.URL+s.Dir), "/.git")
-	s.Name = strings.TrimSuffix(path.Base(place), ".git")
-}
-
 func (t *Target) complete(d *decoder, at string, common TargetPolicy) {
 	if t.Name == "" {
 		t.Name = t.Region
 	}
-	if !d.has(at + ".policy.mode") {
-		t.Policy.Mode = common.Mode
-	}
-	if !d.has(at + ".policy.adopt") {
-		t.Policy.Adopt = common.Adopt
-	}
+	at += ".policy"
+	own, limits := &t.Policy, &t.Policy.Limits
+	inherit(d, at+".mode", &own.Mode, common.Mode)
+	inherit(d, at+".readOnly", &own.ReadOnly, common.ReadOnly)
+	inherit(d, at+".prune.enabled", &own.Prune.Enabled, common.Prune.Enabled)
+	inherit(d, at+".prune.grace", &own.Prune.Grace, common.Prune.Grace)
+	inherit(d, at+".adopt", &own.Adopt, common.Adopt)
+	inherit(d, at+".limits.creates", &limits.Creates, common.Limits.Creates)
+	inherit(d, at+".limits.updates", &limits.Updates, common.Limits.Updates)
+	inherit(d, at+".limits.updatesPercent", &limits.UpdatesPercent, common.Limits.UpdatesPercent)
+	inherit(d, at+".limits.deletes", &limits.Deletes, common.Limits.Deletes)
+	inherit(d, at+".limits.deletesPercent", &limits.DeletesPercent, common.Limits.DeletesPercent)
 	// The variable is a stop switch: it stops also the targets that say readOnly: false for themselves.
-	if !d.has(at+".policy.readOnly") || (common.ReadOnly && d.fromEnvironment("policy.readOnly")) {
-		t.Policy.ReadOnly = common.ReadOnly
+	if common.ReadOnly && !own.ReadOnly && d.fromEnvironment("policy.readOnly") {
+		own.ReadOnly = true
+		d.places[at+".readOnly"] = d.places["policy.readOnly"]
+	}
+}
+
+// inherit gives a target's key the common value unless the target has one of its own.
+func inherit[T any](d *decoder, path string, own *T, common T) {
+	if !d.has(path) {
+		*own = common
 	}
 }
 

@@ -3,12 +3,14 @@
 // A configuration is read in three layers, each over the one before: the defaults ([Default]), the file, and
 // PLUMBLINE_… environment variables for keys that hold one value (policy.readOnly is PLUMBLINE_POLICY_READ_ONLY).
 // Nothing is guessed and nothing is ignored: a key that this version does not act on is a fault, and so is an
-// environment variable that looks like ours and is not. The one exception is policy.mode (see [Mode]). All faults
-// come at once, each with its place.
+// environment variable that looks like ours and is not. All faults come at once, each with its place.
 //
 // [Load] returns values that are ready for use: paths are absolute, every source has a name, every target has its
-// policy. Only the program's wiring imports this package; each other package has a Config struct of its own, so that
-// none of them knows how a configuration is written.
+// policy. It remembers where each of them was set: [Show] tells, and so does [Warnings] of what is legal and probably
+// a mistake. No secret is ever part of a configuration, only the names of files that hold one.
+//
+// Only the program's wiring imports this package; each other package has a Config struct of its own, so that none of
+// them knows how a configuration is written.
 package config
 
 import "time"
@@ -19,31 +21,14 @@ type Config struct {
 	Sources []Source // at least one, names unique
 	Targets []Target // at least one, names unique
 	Policy  Policy
+	Drift   Drift
 	AWS     AWS
+	Web     Web
 	State   State
+	Log     Log
+
+	origins origins // of a configuration that was not loaded: empty
 }
-
-// Source says where desired pipelines come from: a local git repository (URL) or a folder (Dir), never both.
-type Source struct {
-	Name    string   // unique; without a name of its own, the last part of its path
-	URL     string   // absolute path of a local repository, "" for a folder
-	Dir     string   // absolute path of a folder, "" for a repository
-	Branch  string   // at most one of Branch, Tag and Commit; none means the repository's HEAD
-	Tag     string   //
-	Commit  string   // 40 lower-case hexadecimal digits
-	Path    string   // folder inside the source, slash-separated; "." is all of it
-	Layout  Layout   //
-	Targets []string // globs over target names: the only targets this source may touch; empty means all
-}
-
-// Layout says what the folders of a source mean.
-type Layout string
-
-// The layouts.
-const (
-	LayoutEverywhere Layout = "everywhere" // every file goes to every target, folders mean nothing
-	LayoutByTarget   Layout = "by-target"  // the first folder is a target's name, or "all"
-)
 
 // Target is one account and region.
 type Target struct {
@@ -66,7 +51,25 @@ type AssumeRole struct {
 type TargetPolicy struct {
 	Mode     Mode
 	ReadOnly bool // no command writes here
+	Prune    Prune
 	Adopt    Adopt
+	Limits   Limits
+}
+
+// Prune says whether pipelines of ours that no file wants any more are deleted.
+type Prune struct {
+	Enabled bool          // only with a name that somebody chose for this instance
+	Grace   time.Duration // how long a pipeline must have been unwanted
+}
+
+// Limits bounds what one pass does to a target; a pass that would do more holds what is over. Zero allows nothing, and
+// percentages are of the target's pipelines that are ours.
+type Limits struct {
+	Creates        int
+	Updates        int // this many or UpdatesPercent, whichever is more
+	UpdatesPercent int
+	Deletes        int // this many or DeletesPercent (which is one at least), whichever is less; within 24 hours as well
+	DeletesPercent int
 }
 
 // Policy says what may be done, and which findings matter.
@@ -76,8 +79,7 @@ type Policy struct {
 	Rules map[string]Severity // by rule id; a rule that is absent keeps its own severity
 }
 
-// Mode says how far the passes of the coming daemon go; those of the demo go as far already. The commands plan and
-// apply work alike in every mode.
+// Mode says how far the passes of the daemon and the demo go. The commands plan and apply work alike in every mode.
 type Mode string
 
 // The modes.
@@ -108,6 +110,12 @@ const (
 	SeverityOff     Severity = "off" // not reported
 )
 
+// Drift says how often live pipelines are looked at.
+type Drift struct {
+	Interval     time.Duration // between two passes of a target
+	FullInterval time.Duration // between two passes that read every pipeline, also those that nobody seems to have moved
+}
+
 // AWS bounds the calls to each account and region.
 type AWS struct {
 	RequestsPerSecond float64       // of all calls
@@ -117,18 +125,58 @@ type AWS struct {
 	EndpointURL       string        // in place of AWS's own address; "" means AWS
 }
 
+// Web is what the daemon listens on.
+type Web struct {
+	Listen        string // host:port of pages, API, metrics and health; no host means every interface, port 0 any port
+	WebhookListen string // host:port of webhooks, with nothing else on it; "" means none
+}
+
 // State is what is kept on disk between runs.
 type State struct {
 	Dir string // absolute path; need not exist
 }
 
+// Log says what the daemon writes about its work.
+type Log struct {
+	Level  LogLevel
+	Format LogFormat
+}
+
+// LogLevel is the least that is worth a line.
+type LogLevel string
+
+// The levels.
+const (
+	LogDebug LogLevel = "debug"
+	LogInfo  LogLevel = "info"
+	LogWarn  LogLevel = "warn"
+	LogError LogLevel = "error"
+)
+
+// LogFormat says for whom lines are written.
+type LogFormat string
+
+// The formats.
+const (
+	LogJSON LogFormat = "json" // an object a line, for machines
+	LogText LogFormat = "text" // for people
+)
+
 // Default returns what holds where nobody says otherwise. It has no source and no target, so it is no valid
 // configuration by itself; commands that get those from flags start with it.
 func Default() *Config {
 	return &Config{
-		Name:   "plumbline",
-		Policy: Policy{TargetPolicy: TargetPolicy{Mode: ModeDetect, Adopt: AdoptIdentical}},
-		AWS:    AWS{RequestsPerSecond: 3, Burst: 10, WritesPerSecond: 1, Timeout: 20 * time.Second},
-		State:  State{Dir: "/var/lib/plumbline"},
+		Name: "plumbline",
+		Policy: Policy{TargetPolicy: TargetPolicy{
+			Mode:   ModeDetect,
+			Prune:  Prune{Grace: 10 * time.Minute},
+			Adopt:  AdoptIdentical,
+			Limits: Limits{Creates: 20, Updates: 10, UpdatesPercent: 30, Deletes: 5, DeletesPercent: 10},
+		}},
+		Drift: Drift{Interval: time.Minute, FullInterval: time.Hour},
+		AWS:   AWS{RequestsPerSecond: 3, Burst: 10, WritesPerSecond: 1, Timeout: 20 * time.Second},
+		Web:   Web{Listen: "127.0.0.1:8080"},
+		State: State{Dir: "/var/lib/plumbline"},
+		Log:   Log{Level: LogInfo, Format: LogJSON},
 	}
 }

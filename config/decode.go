@@ -12,16 +12,9 @@ import (
 // decoder reads a tree of YAML nodes into a Config by the table in keys.go. It walks the tree itself, and does not
 // decode into structs, because checks that compare keys need the place of each of them long after it was read.
 type decoder struct {
-	file   string
-	places map[string]place // :: path of a key, such as policy.mode or sources[0].url → where it is set
+	origins
 	faults []Fault
 	visits int
-}
-
-// place is where a key is set: in the file, or (line 0) in the environment variable that file names.
-type place struct {
-	file         string
-	line, column int
 }
 
 // value is what a key takes. read reports what is wrong; path names the key in messages.
@@ -44,6 +37,14 @@ type list struct {
 type dict struct {
 	key  check
 	item func(key string) value
+}
+
+// either is a mapping that a single value can stand for: prune: true is short for prune: {enabled: true}. The key of
+// that value can be left out of a mapping that says anything else, since nobody gives details of what is off.
+type either struct {
+	name  string // of the key that short is the value of; a boolean
+	short scalar
+	long  keys
 }
 
 // later is a key of a coming version.
@@ -72,12 +73,6 @@ func (d *decoder) at(path string, key, n *yaml.Node) {
 		key = n
 	}
 	d.places[path] = place{d.file, key.Line, key.Column}
-}
-
-// has reports whether a key is set, in the file or in the environment.
-func (d *decoder) has(path string) bool {
-	_, ok := d.places[path]
-	return ok
 }
 
 // maxVisits bounds the nodes that are read, each as often as aliases show it: a small file can stand for a huge one.
@@ -191,6 +186,25 @@ func (m dict) read(d *decoder, path string, n *yaml.Node) {
 		d.at(child, key, val)
 		m.item(key.Value).read(d, child, val)
 	})
+}
+
+func (e either) read(d *decoder, path string, n *yaml.Node) {
+	implied, target := join(path, e.name), n
+	if n.Kind == yaml.AliasNode {
+		target = n.Alias
+	}
+	if target.Kind == yaml.ScalarNode && target.ShortTag() != "!!null" {
+		d.places[implied] = d.places[path]
+		e.short.read(d, path, n)
+		return
+	}
+	e.long.read(d, path, n)
+	for _, key := range slices.Sorted(maps.Keys(e.long)) {
+		if at, ok := d.places[join(path, key)]; ok && !d.has(implied) {
+			d.places[implied] = at
+			_ = e.short.set("true") // a boolean takes it
+		}
+	}
 }
 
 func (later) read(*decoder, string, *yaml.Node) {} // unreachable: keys.read refuses the key

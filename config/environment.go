@@ -41,13 +41,8 @@ func (d *decoder) environment(known keys, environ []string) {
 	}
 }
 
-// fromEnvironment reports whether the value of a key comes from the environment.
-func (d *decoder) fromEnvironment(path string) bool {
-	at, ok := d.places[path]
-	return ok && at.line == 0
-}
-
-// scalars calls visit for each key that holds one value and stands in no list.
+// scalars calls visit for each key that holds one value and stands in no list. What can be written in two ways has
+// the short one for a variable.
 func (k keys) scalars(path string, visit func(path string, s scalar)) {
 	for name, v := range k {
 		switch v := v.(type) {
@@ -55,6 +50,11 @@ func (k keys) scalars(path string, visit func(path string, s scalar)) {
 			visit(join(path, name), v)
 		case keys:
 			v.scalars(join(path, name), visit)
+		case either:
+			below := maps.Clone(v.long)
+			delete(below, v.name)
+			visit(join(path, name), v.short)
+			below.scalars(join(path, name), visit)
 		}
 	}
 }

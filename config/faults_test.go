@@ -8,13 +8,26 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestFaults shows every message; each case has one text and all that is said about it.
+// faultTest has one text and all that is said about it.
+type faultTest struct {
+	name, text string
+	environ    []string
+	want       string
+}
+
+func (tt faultTest) run(t *testing.T) {
+	_, err := parseText(tt.text, tt.environ...)
+	if err == nil {
+		t.Fatal("no fault found")
+	}
+	if diff := cmp.Diff(strings.TrimSpace(tt.want), fmt.Sprint(err)); diff != "" {
+		t.Errorf("wrong faults (-want +got):\n%s", diff)
+	}
+}
+
+// TestFaults shows every message, except those of remote sources, which TestRemoteFaults shows.
 func TestFaults(t *testing.T) {
-	tests := []struct {
-		name, text string
-		environ    []string
-		want       string
-	}{
+	tests := []faultTest{
 		{
 			name: "only a comment",
 			text: "# nothing\n",
@@ -100,15 +113,14 @@ plumbline.yaml:8:1: unknown key "ignore"
 		},
 		{
 			name: "keys of later versions",
-			text: "source: {url: a, interval: 1m, webhook: {}}\nregions: [us-east-1]\nweb: {listen: x}\ndrift:\nexecutions: 3\npolicy: {prune: false, limits: {creates: 1}}\n",
+			text: minimal + "executions: 3\npolicy: {whenBusy: wait, maxWait: 1h, allow: {}}\ntargets: [{policy: {allow: {}}}]\n",
 			want: `
-plumbline.yaml:1:18: source: key "interval" is not supported by this version
-plumbline.yaml:1:32: source: key "webhook" is not supported by this version
-plumbline.yaml:3:1: key "web" is not supported by this version
-plumbline.yaml:4:1: key "drift" is not supported by this version
-plumbline.yaml:5:1: key "executions" is not supported by this version
-plumbline.yaml:6:10: policy: key "prune" is not supported by this version
-plumbline.yaml:6:24: policy: key "limits" is not supported by this version
+plumbline.yaml:3:1: key "executions" is not supported by this version
+plumbline.yaml:4:10: policy: key "whenBusy" is not supported by this version
+plumbline.yaml:4:26: policy: key "maxWait" is not supported by this version
+plumbline.yaml:4:39: policy: key "allow" is not supported by this version
+plumbline.yaml:5:1: targets: regions is set as well; only one of them can be
+plumbline.yaml:5:21: targets[0].policy: key "allow" is not supported by this version
 `,
 		},
 		{
@@ -127,11 +139,95 @@ plumbline.yaml:3:10: policy: key "overrides" is not supported by this version
 		},
 		{
 			name:    "logging",
-			text:    minimal + "log: {level: debug, format: text}\n",
-			environ: []string{"PLUMBLINE_LOG_LEVEL=debug"},
+			text:    minimal + "log: {level: warning, format: xml}\n",
+			environ: []string{"PLUMBLINE_LOG_LEVEL=loud"},
 			want: `
-plumbline.yaml:3:1: key "log" is not supported by this version
-PLUMBLINE_LOG_LEVEL: unknown environment variable
+plumbline.yaml:3:14: log.level: "warning" is none of debug, info, warn, error
+plumbline.yaml:3:31: log.format: "xml" is none of json, text
+PLUMBLINE_LOG_LEVEL: log.level: "loud" is none of debug, info, warn, error
+`,
+		},
+		{
+			name: "listeners",
+			text: minimal + "web: {listen: 8080, webhookListen: 'all:http'}\n",
+			want: `
+plumbline.yaml:3:15: web.listen: want text, but YAML reads 8080 as a number
+  hint: put it in quotes: "8080"
+plumbline.yaml:3:36: web.webhookListen: "all:http" is no address to listen on
+  hint: write it like 127.0.0.1:8080 or [::1]:8080; :8080 is port 8080 of every interface
+`,
+		},
+		{
+			name: "one listener for two",
+			text: minimal + "web: {listen: 'localhost:80', webhookListen: ':80'}\n",
+			want: `
+plumbline.yaml:3:46: web.webhookListen: localhost:80 listens there already
+  hint: webhooks come from the internet, pages are for your own network: give them a port of their own
+`,
+		},
+		{
+			name: "drift",
+			text: minimal + "drift: {interval: 999ms, fullInterval: 0s}\n",
+			want: `
+plumbline.yaml:3:19: drift.interval: "999ms" is shorter than a second
+  hint: 1s is the least
+plumbline.yaml:3:40: drift.fullInterval: "0s" is no duration above 0
+  hint: write it like 20s, 1m, 1h30m or 1d
+`,
+		},
+		{
+			name: "limits",
+			text: minimal + "policy:\n  limits: {creates: -1, updates: 0.5, updatesPercent: 101, deletes: '3', deletesPercent: 99999999999999999999, delete: 1}\n",
+			want: `
+plumbline.yaml:4:21: policy.limits.creates: want a whole number, 0 or more, have -1
+plumbline.yaml:4:34: policy.limits.updates: want a whole number, 0 or more, have 0.5
+plumbline.yaml:4:55: policy.limits.updatesPercent: want a whole number from 0 to 100, have 101
+plumbline.yaml:4:69: policy.limits.deletes: want a number, have "3"
+plumbline.yaml:4:90: policy.limits.deletesPercent: want a whole number from 0 to 100, have 99999999999999999999
+plumbline.yaml:4:112: policy.limits: unknown key "delete"
+  hint: did you mean "deletes"?
+`,
+		},
+		{
+			name: "prune",
+			text: "name: x\n" + minimal + "policy: {prune: always}\n",
+			want: `
+plumbline.yaml:4:17: policy.prune: want true or false, have "always"
+`,
+		},
+		{
+			name: "details of prune",
+			text: "name: x\n" + minimal + "policy: {prune: {on: true, grace: 10}}\n",
+			want: `
+plumbline.yaml:4:18: policy.prune: unknown key "on"
+plumbline.yaml:4:35: policy.prune.grace: 10 has no unit
+  hint: write 10s for seconds
+`,
+		},
+		{
+			name: "lists for prune",
+			text: "name: x\n" + minimal + "policy: {prune: [true]}\n",
+			want: `
+plumbline.yaml:4:17: policy.prune: want keys and values, have a list
+`,
+		},
+		{
+			name: "prune without a name",
+			text: minimal + "policy: {prune: {grace: 1h}}\n",
+			want: `
+plumbline.yaml:3:10: policy.prune: deletes need a name of this instance
+  hint: write name: … at the top of the file: what carries it in its tags can be deleted
+`,
+		},
+		{
+			name:    "prune of one target without a name",
+			text:    "source: {dir: a}\ntargets: [{region: us-east-1, policy: {prune: true}}, {region: us-east-2, policy: {prune: {grace: 1m, enabled: false}}}]\n",
+			environ: []string{"PLUMBLINE_POLICY_PRUNE=true"},
+			want: `
+plumbline.yaml:2:47: targets[0].policy.prune: deletes need a name of this instance
+  hint: write name: … at the top of the file: what carries it in its tags can be deleted
+PLUMBLINE_POLICY_PRUNE: policy.prune: deletes need a name of this instance
+  hint: write name: … at the top of the file: what carries it in its tags can be deleted
 `,
 		},
 		{
@@ -184,18 +280,6 @@ plumbline.yaml:5:7: name: want text, but YAML reads true as true or false
   hint: put it in quotes: "true"
 plumbline.yaml:6:14: state.dir: want text, but YAML reads 2026-01-01 as a date
   hint: put it in quotes: "2026-01-01"
-`,
-		},
-		{
-			name: "remote repositories",
-			text: "sources: [{url: 'https://example.com/x.git'}, {url: 'git@example.com:x.git'}, {url: 'file:///srv/x'}]\nregions: [us-east-1]\n",
-			want: `
-plumbline.yaml:1:17: sources[0].url: remote repositories are not supported by this version
-  hint: clone it, and give the path of the clone
-plumbline.yaml:1:53: sources[1].url: remote repositories are not supported by this version
-  hint: clone it, and give the path of the clone
-plumbline.yaml:1:85: sources[2].url: "file:///srv/x": want a path
-  hint: write "/srv/x"
 `,
 		},
 		{
@@ -354,15 +438,7 @@ PLUMBLINE_STATE_DIR: state.dir: "~/x": only shells know what ~ means
 		},
 	}
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			_, err := parseText(tt.text, tt.environ...)
-			if err == nil {
-				t.Fatal("no fault found")
-			}
-			if diff := cmp.Diff(strings.TrimSpace(tt.want), fmt.Sprint(err)); diff != "" {
-				t.Errorf("wrong faults (-want +got):\n%s", diff)
-			}
-		})
+		t.Run(tt.name, tt.run)
 	}
 }
 

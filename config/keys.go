@@ -23,23 +23,51 @@ func (c *Config) keys() keys {
 			"timeout":           duration(&c.AWS.Timeout),
 			"endpointURL":       optionalText(&c.AWS.EndpointURL, isEndpoint),
 		},
+		"drift": keys{"interval": interval(&c.Drift.Interval), "fullInterval": interval(&c.Drift.FullInterval)},
+		"web":   keys{"listen": text(&c.Web.Listen, isListen), "webhookListen": optionalText(&c.Web.WebhookListen, isListen)},
 		"state": keys{"dir": text(&c.State.Dir, isLocalPath)},
-		"drift": later{}, "executions": later{}, "web": later{}, "log": later{},
+		"log": keys{
+			"level":  oneOf(&c.Log.Level, LogDebug, LogInfo, LogWarn, LogError),
+			"format": oneOf(&c.Log.Format, LogJSON, LogText),
+		},
+		"executions": later{},
 	}
 }
 
 func (s *Source) keys() value {
 	return keys{
 		"name":     text(&s.Name, isSourceName),
-		"url":      text(&s.URL, isLocalRepository),
+		"url":      text(&s.URL, isRepository),
 		"dir":      text(&s.Dir, isLocalPath),
 		"branch":   text(&s.Branch),
 		"tag":      text(&s.Tag),
 		"commit":   text(&s.Commit, isCommit),
 		"path":     text(&s.Path, isInside),
 		"layout":   oneOf(&s.Layout, LayoutEverywhere, LayoutByTarget),
+		"interval": interval(&s.Interval),
+		"timeout":  duration(&s.Timeout),
+		"auth":     s.Auth.keys(),
+		"webhook":  keys{"secretFile": text(&s.Webhook.SecretFile, isLocalPath)},
 		"targets":  listOf(&s.Targets, func(pattern *string) value { return text(pattern, isGlob) }),
-		"interval": later{}, "timeout": later{}, "auth": later{}, "webhook": later{},
+	}
+}
+
+func (a *Auth) keys() keys {
+	return keys{
+		"tokenFile":            text(&a.TokenFile, isLocalPath),
+		"username":             text(&a.Username, isUsername),
+		"passwordFile":         text(&a.PasswordFile, isLocalPath),
+		"sshKeyFile":           text(&a.SSHKeyFile, isLocalPath),
+		"sshKeyPassphraseFile": text(&a.SSHKeyPassphraseFile, isLocalPath),
+		"knownHostsFile":       text(&a.KnownHostsFile, isLocalPath),
+		"githubApp": keys{
+			"appId":          count(&a.GitHubApp.AppID),
+			"installationId": count(&a.GitHubApp.InstallationID),
+			"privateKeyFile": text(&a.GitHubApp.PrivateKeyFile, isLocalPath),
+			"baseURL":        text(&a.GitHubApp.BaseURL, isEndpoint),
+		},
+		"caFile": text(&a.CAFile, isLocalPath),
+		"proxy":  text(&a.Proxy, isProxy),
 	}
 }
 
@@ -65,8 +93,21 @@ func (p *TargetPolicy) keys() keys {
 		"mode":     oneOf(&p.Mode, ModeDetect, ModeApply, ModeEnforce),
 		"readOnly": boolean(&p.ReadOnly),
 		"adopt":    oneOf(&p.Adopt, AdoptNever, AdoptIdentical, AdoptAlways),
-		"prune":    later{}, "whenBusy": later{}, "maxWait": later{}, "limits": later{}, "allow": later{},
+		"prune":    p.Prune.key(),
+		"limits": keys{
+			"creates":        limit(&p.Limits.Creates),
+			"updates":        limit(&p.Limits.Updates),
+			"updatesPercent": percent(&p.Limits.UpdatesPercent),
+			"deletes":        limit(&p.Limits.Deletes),
+			"deletesPercent": percent(&p.Limits.DeletesPercent),
+		},
+		"whenBusy": later{}, "maxWait": later{}, "allow": later{},
 	}
+}
+
+func (p *Prune) key() either {
+	on := boolean(&p.Enabled)
+	return either{"enabled", on, keys{"enabled": on, "grace": duration(&p.Grace)}}
 }
 
 // mapItem is a scalar that becomes the item of a map: a map's items cannot be pointed to.

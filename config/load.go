@@ -47,7 +47,7 @@ func read(path string) ([]byte, error) {
 
 // parse is Load after all reading is done; paths in data are relative to folder.
 func parse(file, folder string, data []byte, environ []string) (*Config, error) {
-	d := &decoder{file: file, places: map[string]place{}}
+	d := &decoder{origins: origins{file, filepath.Join(folder, filepath.Base(file)), map[string]place{}}}
 	c := Default()
 	if root := d.tree(data); root != nil {
 		table := c.keys()
@@ -61,6 +61,7 @@ func parse(file, folder string, data []byte, environ []string) (*Config, error) 
 	if len(d.faults) > 0 {
 		return nil, &Error{Faults: sortFaults(d.faults)}
 	}
+	c.origins = d.origins
 	return c, nil
 }
 

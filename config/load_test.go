@@ -10,10 +10,14 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 // minimal is a whole configuration to which tests add lines.
 const minimal = "source: {url: repo.git}\nregions: [us-east-1]\n"
+
+// values compares configurations without regard to where their keys are set.
+var values = cmpopts.IgnoreUnexported(Config{})
 
 // folder is where the files of these tests are said to be.
 var folder = filepath.Join(string(filepath.Separator), "etc", "plumbline")
@@ -33,26 +37,34 @@ func mustParse(t *testing.T, text string, environ ...string) *Config {
 
 func TestMinimal(t *testing.T) {
 	want := Default()
-	want.Sources = []Source{{Name: "repo", URL: filepath.Join(folder, "repo.git"), Path: ".", Layout: LayoutEverywhere}}
-	want.Targets = []Target{{Name: "us-east-1", Region: "us-east-1", Policy: TargetPolicy{Mode: ModeDetect, Adopt: AdoptIdentical}}}
-	if diff := cmp.Diff(want, mustParse(t, minimal)); diff != "" {
+	want.Sources = []Source{{Name: "repo", URL: filepath.Join(folder, "repo.git"), Path: ".", Layout: LayoutEverywhere, Interval: time.Minute, Timeout: time.Minute}}
+	want.Targets = []Target{{Name: "us-east-1", Region: "us-east-1", Policy: Default().Policy.TargetPolicy}}
+	if diff := cmp.Diff(want, mustParse(t, minimal), values); diff != "" {
 		t.Errorf("wrong configuration (-want +got):\n%s", diff)
 	}
 }
 
-func TestEverything(t *testing.T) {
-	text := `
+// everything has each key at least once.
+const everything = `
 name: platform
 sources:
   - name: platform
-    url: ../repo
+    url: https://git.example.com/acme/pipelines.git
     branch: main
     path: pipelines/
     layout: by-target
+    interval: 5m
+    timeout: 30s
+    auth: {tokenFile: secrets/token, caFile: /etc/ca.pem, proxy: "http://proxy:3128"}
+    webhook: {secretFile: secrets/webhook}
     targets: [prod-*]
   - dir: /srv/files
   - {name: old, url: /srv/old.git, commit: "0123456789abcdef0123456789abcdef01234567"}
   - {url: checkout/.git, tag: v1}
+  - {url: "git@git.example.com:acme/more.git", auth: {sshKeyFile: key, sshKeyPassphraseFile: phrase, knownHostsFile: known}}
+  - {url: "https://github.com/acme/a", auth: {githubApp: {appId: 1, installationId: 20000000000, privateKeyFile: app.pem}}}
+  - {url: "https://ghe.example.com/acme/a", auth: {githubApp: {appId: 1, installationId: 2, privateKeyFile: app.pem, baseURL: "https://ghe.example.com/api/v3"}}}
+  - {url: "http://127.0.0.1:3000/b.git", auth: {username: u, passwordFile: /run/password}}
 targets:
   - name: prod-us
     region: us-east-1
@@ -60,45 +72,124 @@ targets:
     profile: prod
     assumeRole: {arn: "arn:aws:iam::011122223333:role/ops/plumbline", externalId: "a=b"}
     vars: &vars {env: prod, EMPTY: ""}
-    policy: {mode: enforce, readOnly: false, adopt: always}
+    policy:
+      {mode: enforce, readOnly: false, prune: {enabled: false, grace: 1h}, adopt: always,
+       limits: {creates: 0, updates: 1, updatesPercent: 2, deletes: 3, deletesPercent: 4}}
   - region: eusc-de-east-1
     vars: *vars
 policy:
-  readOnly: true
   mode: apply
+  readOnly: true
+  prune: {grace: 1d}
+  limits: {creates: 100, deletes: 1}
   rules: {CP-W01: off, PL-V02: note}
-aws: {requestsPerSecond: 0.5, burst: 20, writesPerSecond: 2, timeout: 1m30s, endpointURL: "http://[::1]:4566"}
+drift: {interval: 30s, fullInterval: 2h}
+aws: {requestsPerSecond: 0.5, burst: 20, writesPerSecond: 0.25, timeout: 1m30s, endpointURL: "http://[::1]:4566"}
+web: {listen: ":8080", webhookListen: "[::1]:9000"}
 state: {dir: state}
+log: {level: debug, format: text}
 `
+
+func TestEverything(t *testing.T) {
+	source := func(s Source) Source {
+		s.Path, s.Layout, s.Interval, s.Timeout = ".", LayoutEverywhere, time.Minute, time.Minute
+		return s
+	}
+	in := func(name string) string { return filepath.Join(folder, name) }
+	common := TargetPolicy{
+		Mode: ModeApply, ReadOnly: true, Prune: Prune{true, 24 * time.Hour}, Adopt: AdoptIdentical,
+		Limits: Limits{Creates: 100, Updates: 10, UpdatesPercent: 30, Deletes: 1, DeletesPercent: 10},
+	}
 	want := &Config{
 		Name: "platform",
 		Sources: []Source{
-			{Name: "platform", URL: filepath.Join(filepath.Dir(folder), "repo"), Branch: "main", Path: "pipelines", Layout: LayoutByTarget, Targets: []string{"prod-*"}},
-			{Name: "files", Dir: "/srv/files", Path: ".", Layout: LayoutEverywhere},
-			{Name: "old", URL: "/srv/old.git", Commit: "0123456789abcdef0123456789abcdef01234567", Path: ".", Layout: LayoutEverywhere},
-			{Name: "checkout", URL: filepath.Join(folder, "checkout", ".git"), Tag: "v1", Path: ".", Layout: LayoutEverywhere},
+			{
+				Name: "platform", URL: "https://git.example.com/acme/pipelines.git", Branch: "main", Path: "pipelines", Layout: LayoutByTarget,
+				Interval: 5 * time.Minute, Timeout: 30 * time.Second,
+				Auth:    Auth{TokenFile: in("secrets/token"), CAFile: "/etc/ca.pem", Proxy: "http://proxy:3128"},
+				Webhook: Webhook{in("secrets/webhook")}, Targets: []string{"prod-*"},
+			},
+			source(Source{Name: "files", Dir: "/srv/files"}),
+			source(Source{Name: "old", URL: "/srv/old.git", Commit: "0123456789abcdef0123456789abcdef01234567"}),
+			source(Source{Name: "checkout", URL: in("checkout/.git"), Tag: "v1"}),
+			source(Source{
+				Name: "git.example.com/acme/more", URL: "git@git.example.com:acme/more.git",
+				Auth: Auth{SSHKeyFile: in("key"), SSHKeyPassphraseFile: in("phrase"), KnownHostsFile: in("known")},
+			}),
+			source(Source{
+				Name: "github.com/acme/a", URL: "https://github.com/acme/a",
+				Auth: Auth{GitHubApp: GitHubApp{1, 20_000_000_000, in("app.pem"), "https://api.github.com"}},
+			}),
+			source(Source{
+				Name: "ghe.example.com/acme/a", URL: "https://ghe.example.com/acme/a",
+				Auth: Auth{GitHubApp: GitHubApp{1, 2, in("app.pem"), "https://ghe.example.com/api/v3"}},
+			}),
+			source(Source{
+				Name: "127.0.0.1/b", URL: "http://127.0.0.1:3000/b.git",
+				Auth: Auth{Username: "u", PasswordFile: "/run/password"},
+			}),
 		},
 		Targets: []Target{
 			{
 				Name: "prod-us", Region: "us-east-1", Account: "011122223333", Profile: "prod",
 				AssumeRole: AssumeRole{ARN: "arn:aws:iam::011122223333:role/ops/plumbline", ExternalID: "a=b"},
 				Vars:       map[string]string{"env": "prod", "EMPTY": ""},
-				Policy:     TargetPolicy{Mode: ModeEnforce, Adopt: AdoptAlways},
+				Policy: TargetPolicy{
+					Mode: ModeEnforce, Prune: Prune{Grace: time.Hour}, Adopt: AdoptAlways,
+					Limits: Limits{Creates: 0, Updates: 1, UpdatesPercent: 2, Deletes: 3, DeletesPercent: 4},
+				},
 			},
-			{
-				Name: "eusc-de-east-1", Region: "eusc-de-east-1", Vars: map[string]string{"env": "prod", "EMPTY": ""},
-				Policy: TargetPolicy{Mode: ModeApply, ReadOnly: true, Adopt: AdoptIdentical},
-			},
+			{Name: "eusc-de-east-1", Region: "eusc-de-east-1", Vars: map[string]string{"env": "prod", "EMPTY": ""}, Policy: common},
 		},
-		Policy: Policy{
-			TargetPolicy: TargetPolicy{Mode: ModeApply, ReadOnly: true, Adopt: AdoptIdentical},
-			Rules:        map[string]Severity{"CP-W01": SeverityOff, "PL-V02": SeverityNote},
-		},
-		AWS:   AWS{RequestsPerSecond: 0.5, Burst: 20, WritesPerSecond: 2, Timeout: 90 * time.Second, EndpointURL: "http://[::1]:4566"},
-		State: State{Dir: filepath.Join(folder, "state")},
+		Policy: Policy{TargetPolicy: common, Rules: map[string]Severity{"CP-W01": SeverityOff, "PL-V02": SeverityNote}},
+		Drift:  Drift{30 * time.Second, 2 * time.Hour},
+		AWS:    AWS{RequestsPerSecond: 0.5, Burst: 20, WritesPerSecond: .25, Timeout: 90 * time.Second, EndpointURL: "http://[::1]:4566"},
+		Web:    Web{":8080", "[::1]:9000"},
+		State:  State{Dir: in("state")},
+		Log:    Log{LogDebug, LogText},
 	}
-	if diff := cmp.Diff(want, mustParse(t, text)); diff != "" {
+	if diff := cmp.Diff(want, mustParse(t, everything), values); diff != "" {
 		t.Errorf("wrong configuration (-want +got):\n%s", diff)
+	}
+}
+
+func TestPrune(t *testing.T) {
+	const named = "name: x\nsource: {dir: .}\n"
+	off, on := Prune{Grace: 10 * time.Minute}, Prune{true, 10 * time.Minute}
+	tests := []struct {
+		common, own, environ string
+		want                 Prune
+	}{
+		{"", "", "", off},
+		{"prune: true", "", "", on},
+		{"prune: &on true", "prune: *on", "", on},
+		{"prune: {enabled: true}", "", "", on},
+		{"prune: {grace: 1h}", "", "", Prune{true, time.Hour}},
+		{"prune: {grace: 1h, enabled: false}", "", "", Prune{false, time.Hour}},
+		{"prune: &p {grace: 1h}", "prune: *p", "", Prune{true, time.Hour}},
+		{"prune:", "", "", off}, // every line below it is a comment
+		{"prune: {}", "", "", off},
+		{"", "prune: {grace: 1h}", "", Prune{true, time.Hour}},
+		{"prune: {grace: 1h}", "prune: true", "", Prune{true, time.Hour}},
+		{"prune: {grace: 1h}", "prune: false", "", Prune{false, time.Hour}},
+		{"prune: {grace: 1h}", "prune: {}", "", Prune{true, time.Hour}},
+		{"prune: {grace: 1h}", "prune: {enabled: false}", "", Prune{false, time.Hour}},
+		{"", "", "PLUMBLINE_POLICY_PRUNE=true", on},
+		{"", "", "PLUMBLINE_POLICY_PRUNE_GRACE=1h", Prune{false, time.Hour}}, // no variable says so by the way
+		{"prune: {grace: 1h}", "", "PLUMBLINE_POLICY_PRUNE=false", Prune{false, time.Hour}},
+		{"prune: true", "", "PLUMBLINE_POLICY_PRUNE_GRACE=1h", Prune{true, time.Hour}},
+		{"", "prune: false", "PLUMBLINE_POLICY_PRUNE=true", off},
+	}
+	for _, tt := range tests {
+		c := mustParse(t, named+"policy: {"+tt.common+"}\ntargets: [{region: us-east-1, policy: {"+tt.own+"}}]\n", tt.environ)
+		if c.Targets[0].Policy.Prune != tt.want {
+			t.Errorf("policy {%s}, of the target {%s}, %s: %+v, want %+v", tt.common, tt.own, tt.environ, c.Targets[0].Policy.Prune, tt.want)
+		}
+	}
+	for _, name := range []string{"name: plumbline\n", ""} { // chosen, even if it is the default
+		if c := mustParse(t, name+minimal+"policy: {prune: true}\n", "PLUMBLINE_NAME=plumbline"); !c.Targets[0].Policy.Prune.Enabled {
+			t.Errorf("%q and PLUMBLINE_NAME: prune is off", name)
+		}
 	}
 }
 
@@ -133,8 +224,15 @@ func TestEnvironment(t *testing.T) {
 	c := mustParse(t, file,
 		"HOME=/root", "PLUMBLINE_NAME=env", "PLUMBLINE_POLICY_MODE=enforce", "PLUMBLINE_POLICY_READ_ONLY=true", "PLUMBLINE_POLICY_ADOPT=never",
 		"PLUMBLINE_AWS_ENDPOINT_URL=https://example.com", "PLUMBLINE_AWS_REQUESTS_PER_SECOND=2", "PLUMBLINE_AWS_BURST=7", "PLUMBLINE_AWS_TIMEOUT=1d",
-		"PLUMBLINE_AWS_WRITES_PER_SECOND=.5", "PLUMBLINE_STATE_DIR=there")
-	want := TargetPolicy{Mode: ModeEnforce, ReadOnly: true, Adopt: AdoptNever}
+		"PLUMBLINE_AWS_WRITES_PER_SECOND=.5", "PLUMBLINE_STATE_DIR=there",
+		"PLUMBLINE_POLICY_PRUNE=true", "PLUMBLINE_POLICY_PRUNE_GRACE=2m", "PLUMBLINE_POLICY_LIMITS_CREATES=1", "PLUMBLINE_POLICY_LIMITS_UPDATES=2",
+		"PLUMBLINE_POLICY_LIMITS_UPDATES_PERCENT=3", "PLUMBLINE_POLICY_LIMITS_DELETES=4", "PLUMBLINE_POLICY_LIMITS_DELETES_PERCENT=5",
+		"PLUMBLINE_DRIFT_INTERVAL=2s", "PLUMBLINE_DRIFT_FULL_INTERVAL=3s", "PLUMBLINE_WEB_LISTEN=:1", "PLUMBLINE_WEB_WEBHOOK_LISTEN=:2",
+		"PLUMBLINE_LOG_LEVEL=error", "PLUMBLINE_LOG_FORMAT=text")
+	want := TargetPolicy{Mode: ModeEnforce, ReadOnly: true, Prune: Prune{true, 2 * time.Minute}, Adopt: AdoptNever, Limits: Limits{1, 2, 3, 4, 5}}
+	if c.Drift != (Drift{2 * time.Second, 3 * time.Second}) || c.Web != (Web{":1", ":2"}) || c.Log != (Log{LogError, LogText}) {
+		t.Errorf("drift %+v, web %+v, log %+v", c.Drift, c.Web, c.Log)
+	}
 	if c.Name != "env" || c.Policy.TargetPolicy != want || c.Targets[0].Policy != want {
 		t.Errorf("name %q, policy %+v, of the target %+v", c.Name, c.Policy, c.Targets[0].Policy)
 	}
@@ -165,7 +263,9 @@ func TestEnvironmentAndTargets(t *testing.T) {
 		want    bool
 	}{{"PLUMBLINE_POLICY_READ_ONLY=true", true}, {"PLUMBLINE_POLICY_READ_ONLY=false", false}} {
 		c := mustParse(t, file, "PLUMBLINE_POLICY_MODE=enforce", tt.environ)
-		if want := (TargetPolicy{Mode: ModeDetect, ReadOnly: tt.want, Adopt: AdoptIdentical}); c.Targets[0].Policy != want {
+		want := Default().Policy.TargetPolicy
+		want.ReadOnly = tt.want
+		if c.Targets[0].Policy != want {
 			t.Errorf("%s: the target's policy is %+v, want %+v", tt.environ, c.Targets[0].Policy, want)
 		}
 	}
@@ -210,6 +310,7 @@ func FuzzLoad(f *testing.F) {
 	f.Add("sources: [{url: a, branch: 1.10}, *x]\ntargets: &x {}\n", "PLUMBLINE_POLICY_MODE=x")
 	f.Add("a: &a [*a]\nregions: *a\npolicy: {<<: *a, rules: {CP-W01: off}}\n", "PLUMBLINE_X")
 	f.Add("\xff\xfe", "=")
+	f.Add(everything, "PLUMBLINE_POLICY_PRUNE=true")
 	f.Fuzz(func(t *testing.T, text, variable string) {
 		c, err := parseText(text, variable)
 		if (c == nil) == (err == nil) {
@@ -217,6 +318,9 @@ func FuzzLoad(f *testing.F) {
 		}
 		if c != nil && (len(c.Sources) == 0 || len(c.Targets) == 0) {
 			t.Fatalf("valid without a source or a target: %+v", c)
+		}
+		if c != nil && (!Equal(c, c) || len(Show(c)) == 0) {
+			t.Fatalf("a configuration that is not itself, or nothing: %+v", c)
 		}
 		for _, fault := range faultsOf(err) {
 			if fault.Message == "" || fault.File == "" || (fault.File == "plumbline.yaml") != (fault.Line > 0 && fault.Column > 0) {
@@ -231,4 +335,25 @@ func faultsOf(err error) []Fault {
 		return e.Faults
 	}
 	return nil
+}
+
+// The manual's listing is valid, and the chapter names every key there is.
+func TestManual(t *testing.T) {
+	manual, err := os.ReadFile(filepath.Join("..", "docs", "using.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, chapter, _ := strings.Cut(string(manual), "\n## Configuration\n")
+	chapter, _, _ = strings.Cut(chapter, "\n## ")
+	_, listing, _ := strings.Cut(chapter, "```yaml\n")
+	listing, _, _ = strings.Cut(listing, "```")
+	mustParse(t, listing)
+
+	paths := append(leafKeys("", new(Source).keys()), leafKeys("", new(Target).keys())...)
+	Default().keys().scalars("", func(path string, _ scalar) { paths = append(paths, path) })
+	for _, path := range paths {
+		if key := path[strings.LastIndex(path, ".")+1:]; key != "enabled" && !strings.Contains(chapter, key) {
+			t.Errorf("the manual does not know %s", path)
+		}
+	}
 }

@@ -102,13 +102,22 @@ func rate(dst *float64) scalar {
 }
 
 // count is a whole number, at least 1.
-func count(dst *int) scalar {
+func count[T int | int64](dst *T) scalar {
+	return whole(dst, "want a whole number above 0", 1, math.MaxInt64)
+}
+
+// limit is a whole number that may be 0, which allows nothing.
+func limit(dst *int) scalar { return whole(dst, "want a whole number, 0 or more", 0, math.MaxInt64) }
+
+func percent(dst *int) scalar { return whole(dst, "want a whole number from 0 to 100", 0, 100) }
+
+func whole[T int | int64](dst *T, want string, least, most int64) scalar {
 	return scalar{numberKind, func(s string) error {
-		n, err := strconv.Atoi(s)
-		if err != nil || n < 1 {
-			return &complaint{fmt.Sprintf("want a whole number above 0, have %s", s), ""}
+		n, err := strconv.ParseInt(s, 10, 64)
+		if err != nil || n < least || n > most || int64(T(n)) != n {
+			return &complaint{fmt.Sprintf("%s, have %s", want, s), ""}
 		}
-		*dst = n
+		*dst = T(n)
 		return nil
 	}}
 }
@@ -119,6 +128,22 @@ func duration(dst *time.Duration) scalar {
 		d, err := parseDuration(s)
 		if err != nil || d <= 0 {
 			return &complaint{fmt.Sprintf("%q is no duration above 0", s), "write it like 20s, 1m, 1h30m or 1d"}
+		}
+		*dst = d
+		return nil
+	}}
+}
+
+// interval is a span of time between two things that are done again and again: a second at least.
+func interval(dst *time.Duration) scalar {
+	var d time.Duration
+	span := duration(&d)
+	return scalar{span.kind, func(s string) error {
+		if err := span.set(s); err != nil {
+			return err
+		}
+		if d < time.Second {
+			return &complaint{fmt.Sprintf("%q is shorter than a second", s), "1s is the least"}
 		}
 		*dst = d
 		return nil

@@ -14,6 +14,28 @@ func (c *Config) validate(d *decoder) {
 	if d.exactlyOne("", "regions", "targets") {
 		c.validateTargets(d)
 	}
+	c.validatePrune(d)
+	if sameListener(c.Web.Listen, c.Web.WebhookListen) {
+		d.faultAt("web.webhookListen", fmt.Sprintf("%s listens there already", c.Web.Listen),
+			"webhooks come from the internet, pages are for your own network: give them a port of their own")
+	}
+}
+
+// validatePrune demands a name where pipelines can be deleted: two instances that nobody gave a name both take
+// themselves for the owner of the same pipelines, and each would delete what only the other one's files want.
+func (c *Config) validatePrune(d *decoder) {
+	if d.has("name") {
+		return
+	}
+	const message, hint = "deletes need a name of this instance", `write name: … at the top of the file: what carries it in its tags can be deleted`
+	if c.Policy.Prune.Enabled {
+		d.faultAt("policy.prune", message, hint)
+	}
+	for i, t := range c.Targets {
+		if at := d.targetPath(i) + ".policy.prune"; t.Policy.Prune.Enabled && d.has(at) {
+			d.faultAt(at, message, hint)
+		}
+	}
 }
 
 func (c *Config) validateSources(d *decoder) {
@@ -24,28 +46,6 @@ func (c *Config) validateSources(d *decoder) {
 			d.unique(names, at+".name", "source name", s.Name)
 		}
 	}
-}
-
-// validate reports whether the source has a name that can be compared with others.
-func (s *Source) validate(d *decoder, at string) bool {
-	d.exactlyOne(at, "url", "dir")
-	var refs []string
-	for _, key := range []string{"branch", "tag", "commit"} {
-		if d.has(join(at, key)) {
-			refs = append(refs, key)
-		}
-	}
-	switch {
-	case len(refs) > 0 && d.has(join(at, "dir")):
-		d.faultAt(join(at, refs[0]), fmt.Sprintf("a folder has no %s", refs[0]), "for a git repository use url in place of dir")
-	case len(refs) > 1:
-		d.faultAt(join(at, refs[1]), "only one of branch, tag and commit can be given", "")
-	}
-	if s.Name != "" && isSourceName(s.Name) != nil {
-		d.faultAt(at, fmt.Sprintf("no name can be made of the path %q", s.URL+s.Dir), "give the source a name")
-		return false
-	}
-	return s.Name != ""
 }
 
 func (c *Config) validateTargets(d *decoder) {
@@ -128,33 +128,5 @@ func (d *decoder) unique(seen map[string]place, at, kind, val string) bool {
 
 // faultAt reports a fault of a key, or where the key is not set, of what it would stand in.
 func (d *decoder) faultAt(path, message, hint string) {
-	path, at := d.nearest(path)
-	d.faults = append(d.faults, Fault{at.file, at.line, at.column, prefixed(path, message), hint})
-}
-
-// nearest returns the key itself if it is set, and else the smallest thing around it that is.
-func (d *decoder) nearest(path string) (string, place) {
-	for path != "" && !d.has(path) {
-		path = path[:max(0, strings.LastIndexAny(path, ".["))]
-	}
-	if path == "" {
-		return "", place{d.file, 1, 1}
-	}
-	return path, d.places[path]
-}
-
-// sourcePath returns the path of source i in whichever form the file uses.
-func (d *decoder) sourcePath(i int) string {
-	if d.has("source") {
-		return "source"
-	}
-	return fmt.Sprintf("sources[%d]", i)
-}
-
-// targetPath returns the path of target i in whichever form the file uses.
-func (d *decoder) targetPath(i int) string {
-	if d.has("regions") {
-		return fmt.Sprintf("regions[%d]", i)
-	}
-	return fmt.Sprintf("targets[%d]", i)
+	d.faults = append(d.faults, d.faultOf(path, message, hint))
 }
