@@ -40,16 +40,20 @@ func Compare(desired, live *pipeline.Node, region string) Diff {
 	return c.Diff
 }
 
+// alwaysSecret are the settings that are hidden whatever the action's type is: a document that has the type
+// wrong, such as the owner AWS for GitHub, has the secret all the same.
+var alwaysSecret = []string{"OAuthToken", "ClientSecret", "RefreshToken"}
+
 // hideSecrets puts the service's mask in place of every secret, so that none can reach a message.
 func hideSecrets(declaration *pipeline.Node) {
 	for _, stage := range declaration.List("stages") {
 		for _, action := range stage.List("actions") {
-			actionType := pipeline.TypeOf(action)
-			if actionType == nil {
-				continue
+			keys := alwaysSecret
+			if actionType := pipeline.TypeOf(action); actionType != nil {
+				keys = append(slices.Clone(keys), actionType.Secret...)
 			}
 			config := action.Get("configuration")
-			for _, key := range actionType.Secret {
+			for _, key := range keys {
 				if config.Get(key) != nil {
 					config.Set(key, pipeline.NewString(pipeline.Mask))
 				}
@@ -210,9 +214,11 @@ func (c *comparison) keyed(path string, s *pipeline.Shape, d, l *pipeline.Node) 
 	if s.AnyOrder {
 		return
 	}
-	before, after := common(s, l, desired), common(s, d, live)
-	if !before.Equal(after) {
-		c.Edits = append(c.Edits, Edit{path, before, after})
+	// Where the items that stay, and the new ones behind them, would not stand as desired, the order is an edit
+	// of its own: it also says where a new item goes.
+	after := keys(s, d)
+	if got := append(shared(s, l, desired), missing(s, d, live)...); !slices.Equal(got, after) {
+		c.Edits = append(c.Edits, Edit{path, texts(keys(s, l)), texts(after)})
 	}
 }
 
@@ -224,15 +230,30 @@ func index(s *pipeline.Shape, list *pipeline.Node) map[string]*pipeline.Node {
 	return items
 }
 
-// common returns the keys of a list, in its order, that the other list has too.
-func common(s *pipeline.Shape, list *pipeline.Node, other map[string]*pipeline.Node) *pipeline.Node {
-	keys := pipeline.NewArray()
-	for _, item := range list.Items {
-		if key := item.Str(s.Key...); other[key] != nil {
-			keys.Items = append(keys.Items, pipeline.NewString(key))
-		}
+// keys returns the keys of a list in its order.
+func keys(s *pipeline.Shape, list *pipeline.Node) []string {
+	all := make([]string, len(list.Items))
+	for i, item := range list.Items {
+		all[i] = item.Str(s.Key...)
 	}
-	return keys
+	return all
+}
+
+// shared and missing return those keys that the other list has too, or has not.
+func shared(s *pipeline.Shape, list *pipeline.Node, other map[string]*pipeline.Node) []string {
+	return slices.DeleteFunc(keys(s, list), func(key string) bool { return other[key] == nil })
+}
+
+func missing(s *pipeline.Shape, list *pipeline.Node, other map[string]*pipeline.Node) []string {
+	return slices.DeleteFunc(keys(s, list), func(key string) bool { return other[key] != nil })
+}
+
+func texts(list []string) *pipeline.Node {
+	items := make([]*pipeline.Node, len(list))
+	for i, text := range list {
+		items[i] = pipeline.NewString(text)
+	}
+	return pipeline.NewArray(items...)
 }
 
 func escape(name string) string {

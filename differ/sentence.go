@@ -26,7 +26,7 @@ func (e Edit) Sentence() string {
 		return where + e.contents(e.New)
 	case e.New == nil && what == "":
 		return where + e.contents(e.Old)
-	case e.Old != nil && e.New != nil && e.Old.Kind == pipeline.Array && (what == "stages" || what == "order"):
+	case what == "stages" && e.Old != nil && e.New != nil && e.Old.Kind == pipeline.Array && e.New.Kind == pipeline.Array:
 		return join(where, "the order becomes "+list(e.New))
 	case e.Old == nil:
 		return join(where, what+" = "+show(e.New))

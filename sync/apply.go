@@ -123,8 +123,14 @@ func (p *pass) change(ctx context.Context, c *Change) {
 	if err := p.Target.Journal.Conclude(intent, outcome, version, err); err != nil {
 		c.Notes = append(c.Notes, err.Error())
 	}
-	p.Log.Info("change", zap.String("target", c.Target), zap.String("pipeline", c.Pipeline), zap.String("verb", string(c.Verb)),
-		zap.String("cause", string(c.Cause)), zap.String("outcome", string(c.Outcome)), zap.Int64("version", version), zap.Error(c.Err))
+	fields := []zap.Field{zap.String("target", c.Target), zap.String("pipeline", c.Pipeline), zap.String("verb", string(c.Verb)),
+		zap.String("cause", string(c.Cause)), zap.Int64("version", version)}
+	for _, note := range c.Notes {
+		fields = append(fields, zap.String("note", note))
+	}
+	if c.Outcome == Applied {
+		p.Log.Info("a change was made", fields...)
+	} // a failure is the report's to tell, once
 }
 
 // intent is what the journal holds before the call.

@@ -75,13 +75,16 @@ func newFake() *fake {
 func (f *fake) spoil(s spoiler) { f.spoilers = append(f.spoilers, &s) }
 
 // enter records a call and returns what is to go wrong with it.
-func (f *fake) enter(c call) (*call, spoiler) {
+func (f *fake) enter(ctx context.Context, c call) (*call, spoiler) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var s spoiler
 	if i := slices.IndexFunc(f.spoilers, func(s *spoiler) bool { return s.op == c.op && (s.name == "" || s.name == c.name) }); i >= 0 {
 		s = *f.spoilers[i]
 		f.spoilers = slices.Delete(f.spoilers, i, i+1)
+	}
+	if ctx.Err() != nil {
+		s.err = live.Canceled
 	}
 	if s.do != nil {
 		s.do()
@@ -105,13 +108,13 @@ func (s spoiler) error(f *fake, c *call) error {
 	return f.fail(c.op, c.name, s.err, s.lost)
 }
 
-func (f *fake) Identity(context.Context) (live.Identity, error) {
-	c, s := f.enter(call{op: "Identity"})
+func (f *fake) Identity(ctx context.Context) (live.Identity, error) {
+	c, s := f.enter(ctx, call{op: "Identity"})
 	return live.Identity{Account: f.account, Partition: "aws"}, s.error(f, c)
 }
 
-func (f *fake) Inventory(context.Context) (live.Inventory, error) {
-	c, s := f.enter(call{op: "Inventory"})
+func (f *fake) Inventory(ctx context.Context) (live.Inventory, error) {
+	c, s := f.enter(ctx, call{op: "Inventory"})
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := s.error(f, c); err != nil {
@@ -145,8 +148,8 @@ func (f *fake) listLocked() map[string]live.Summary {
 func (f *fake) freeze() { f.listing = f.listLocked() }
 func (f *fake) thaw()   { f.listing = nil; clear(f.reading) }
 
-func (f *fake) Pipeline(_ context.Context, name string) (live.Pipeline, error) {
-	c, s := f.enter(call{op: "Pipeline", name: name})
+func (f *fake) Pipeline(ctx context.Context, name string) (live.Pipeline, error) {
+	c, s := f.enter(ctx, call{op: "Pipeline", name: name})
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := s.error(f, c); err != nil {
@@ -163,8 +166,8 @@ func (f *fake) Pipeline(_ context.Context, name string) (live.Pipeline, error) {
 	return p.shown(), nil
 }
 
-func (f *fake) Tags(_ context.Context, name string) (map[string]string, error) {
-	c, s := f.enter(call{op: "Tags", name: name})
+func (f *fake) Tags(ctx context.Context, name string) (map[string]string, error) {
+	c, s := f.enter(ctx, call{op: "Tags", name: name})
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := s.error(f, c); err != nil {
@@ -179,8 +182,8 @@ func (f *fake) Tags(_ context.Context, name string) (map[string]string, error) {
 	return maps.Clone(c.tags), nil
 }
 
-func (f *fake) Running(_ context.Context, name string) ([]live.Execution, error) {
-	c, s := f.enter(call{op: "Running", name: name})
+func (f *fake) Running(ctx context.Context, name string) ([]live.Execution, error) {
+	c, s := f.enter(ctx, call{op: "Running", name: name})
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := s.error(f, c); err != nil {
@@ -192,9 +195,9 @@ func (f *fake) Running(_ context.Context, name string) ([]live.Execution, error)
 	return nil, f.fail("ListPipelineExecutions", name, live.NotFound, false)
 }
 
-func (f *fake) Create(_ context.Context, declaration *pipeline.Node, tags map[string]string) (live.Pipeline, error) {
+func (f *fake) Create(ctx context.Context, declaration *pipeline.Node, tags map[string]string) (live.Pipeline, error) {
 	name := declaration.Str("name")
-	c, s := f.enter(call{op: "Create", name: name, tags: maps.Clone(tags)})
+	c, s := f.enter(ctx, call{op: "Create", name: name, tags: maps.Clone(tags)})
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	err := s.error(f, c)
@@ -208,13 +211,13 @@ func (f *fake) Create(_ context.Context, declaration *pipeline.Node, tags map[st
 	return f.pipelines[name].shown(), err
 }
 
-func (f *fake) Update(_ context.Context, declaration *pipeline.Node) (live.Pipeline, error) {
+func (f *fake) Update(ctx context.Context, declaration *pipeline.Node) (live.Pipeline, error) {
 	name := declaration.Str("name")
 	running := 0
 	if p := f.pipelines[name]; p != nil && p.stored.Str("executionMode") != "PARALLEL" {
 		running = len(p.running)
 	}
-	c, s := f.enter(call{op: "Update", name: name, running: running})
+	c, s := f.enter(ctx, call{op: "Update", name: name, running: running})
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	err := s.error(f, c)
@@ -229,8 +232,8 @@ func (f *fake) Update(_ context.Context, declaration *pipeline.Node) (live.Pipel
 	return p.shown(), err
 }
 
-func (f *fake) Delete(_ context.Context, name string) error {
-	c, s := f.enter(call{op: "Delete", name: name})
+func (f *fake) Delete(ctx context.Context, name string) error {
+	c, s := f.enter(ctx, call{op: "Delete", name: name})
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	err := s.error(f, c)
@@ -240,13 +243,13 @@ func (f *fake) Delete(_ context.Context, name string) error {
 	return err
 }
 
-func (f *fake) Tag(_ context.Context, name string, tags map[string]string) error {
-	c, s := f.enter(call{op: "Tag", name: name, tags: maps.Clone(tags)})
+func (f *fake) Tag(ctx context.Context, name string, tags map[string]string) error {
+	c, s := f.enter(ctx, call{op: "Tag", name: name, tags: maps.Clone(tags)})
 	return f.changeTags(s, c, func(live map[string]string) { maps.Copy(live, tags) })
 }
 
-func (f *fake) Untag(_ context.Context, name string, keys []string) error {
-	c, s := f.enter(call{op: "Untag", name: name})
+func (f *fake) Untag(ctx context.Context, name string, keys []string) error {
+	c, s := f.enter(ctx, call{op: "Untag", name: name})
 	return f.changeTags(s, c, func(live map[string]string) {
 		maps.DeleteFunc(live, func(key, _ string) bool { return slices.Contains(keys, key) })
 	})

@@ -248,10 +248,14 @@ func (l *Loop) look(ctx context.Context, f *feed) {
 		l.cfg.OnSource(after)
 	}
 	if after.Snapshot != before.Snapshot {
-		l.cfg.Log.Info("the source has moved", zap.String("source", after.Name), zap.String("commit", short(after.Snapshot.Commit)), zap.Int("files", len(after.Snapshot.Files)))
+		was := ""
+		if before.Snapshot != nil {
+			was = short(before.Snapshot.Commit)
+		}
+		l.cfg.Log.Info("the source was read", zap.String("source", after.Name), zap.String("commit", short(after.Snapshot.Commit)), zap.String("was", was), zap.Int("files", len(after.Snapshot.Files)))
 		l.plant()
 		l.nudgeTargets()
-	} else if before.Err != nil && after.Err == nil {
+	} else if (before.Err == nil) != (after.Err == nil) {
 		l.nudgeTargets()
 	}
 }
@@ -297,8 +301,11 @@ func (l *Loop) pass(ctx context.Context, t *loopTarget) *Report {
 	if ctx.Err() != nil {
 		return nil
 	}
-	report := l.waiting(t)
-	if report == nil {
+	report, waits := l.waiting(t)
+	switch {
+	case waits && report == nil:
+		return nil
+	case !waits:
 		report = l.guarded(ctx, t)
 	}
 	t.mu.Lock()
@@ -310,21 +317,22 @@ func (l *Loop) pass(ctx context.Context, t *loopTarget) *Report {
 	return report
 }
 
-// waiting returns a report that says for which source a target waits, or nil.
-func (l *Loop) waiting(t *loopTarget) *Report {
+// waiting reports whether a target waits for a source, and says for which once that cannot be read: until then
+// it is only being read for the first time.
+func (l *Loop) waiting(t *loopTarget) (report *Report, waits bool) {
 	for _, f := range l.feeds {
 		state := f.now()
 		if state.Snapshot != nil || !f.Origin.mayTouch(t.Name) {
 			continue
 		}
-		err := fmt.Errorf("the source %s has not been read yet", state.Name)
-		if state.Err != nil {
-			err = fmt.Errorf("%w: %w", err, state.Err)
+		if state.Err == nil {
+			return nil, true
 		}
 		now := time.Now()
-		return &Report{Target: t.Name, Region: t.Region, Started: now, Finished: now, Err: err, Waiting: true}
+		err := fmt.Errorf("the source %s has not been read yet: %w", state.Name, state.Err)
+		return &Report{Target: t.Name, Region: t.Region, Started: now, Finished: now, Err: err, Waiting: true}, true
 	}
-	return nil
+	return nil, false
 }
 
 // guarded makes the pass. A panic, which is a bug of ours, costs this pass and no other.

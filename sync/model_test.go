@@ -3,7 +3,6 @@ package sync
 import (
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -21,11 +20,7 @@ import (
 func TestModel(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		inBubble(t, func(t *testing.T) {
-			dir, err := os.MkdirTemp(t.TempDir(), "")
-			if err != nil {
-				rt.Fatal(err)
-			}
-			m := &model{env: &env{fatal: rt.Fatalf, fake: newFake(), repo: &repo{name: "platform"}, memory: &Memory{}, state: dir, mode: Apply, ctx: t.Context()}}
+			m := &model{env: &env{fatal: rt.Fatalf, fake: newFake(), repo: &repo{name: "platform"}, memory: &Memory{}, state: t.TempDir(), mode: Apply, ctx: t.Context()}}
 			m.open()
 			defer func() { m.journal.Close() }()
 			theirs := doc{name: "theirs", key: "stack"}.String()

@@ -753,7 +753,7 @@ func TestEnds(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		e.ctx = ctx
-		e.fake.spoil(spoiler{op: "Create", do: cancel})
+		e.fake.spoil(spoiler{op: "Pipeline", name: "api", do: cancel}) // what has begun is brought to its end
 		e.want(e.pass(), "api missing; create git applied", "web pending; update git skipped")
 		e.ctx = t.Context()
 		e.want(e.pass(), "api synced", "web pending; update git applied")

@@ -45,7 +45,9 @@ func TestStale(t *testing.T) {
 			s.Tags = old
 			e.fake.listing["web"] = s
 			e.want(e.pass(), "web synced")
-			e.wantWrites()
+			if n := e.fake.counts(); len(n) != 2 {
+				t.Errorf("more calls than the listing: %v", n)
+			}
 			e.restart() // who remembers nothing reads the tags, and has nothing to mend either
 			e.want(e.pass(), "web synced")
 			e.wantWrites()

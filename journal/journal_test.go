@@ -1,0 +1,365 @@
+package journal
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/plumbline/plumbline/pipeline"
+)
+
+func open(t *testing.T, dir string) *Journal {
+	t.Helper()
+	j, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { j.Close() })
+	return j
+}
+
+func intent(name, operation string) Entry {
+	return Entry{Account: "111122223333", Region: "eu-west-1", Pipeline: name, Operation: operation}
+}
+
+// do records an intent and, unless outcome is "", what came of it.
+func do(t *testing.T, j *Journal, e Entry, outcome string) Entry {
+	t.Helper()
+	e, err := j.Intend(e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if outcome != "" {
+		var cause error
+		if outcome != Applied {
+			cause = errors.New("as told")
+		}
+		if err := j.Conclude(e, outcome, e.Base+1, cause); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return e
+}
+
+func knows(j *Journal, name string) bool { return j.KnowsLive("111122223333", "eu-west-1", name) }
+
+func previous(t *testing.T, j *Journal, name string) Entry {
+	t.Helper()
+	e, ok := j.Previous("111122223333", "eu-west-1", name)
+	if !ok {
+		t.Fatalf("nothing is known of %s", name)
+	}
+	return e
+}
+
+func read(t *testing.T, dir string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(dir, "journal.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func write(t *testing.T, data []byte) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "journal.log"), data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func TestReopen(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "made", "when needed")
+	j := open(t, dir)
+	before, err := pipeline.Decode([]byte(`{"name":"web","new":{"field":[1.50,null,"é<&>"]}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := intent("web", "update")
+	e.Base, e.Commit, e.Digest, e.Previous, e.Tags = 7, "c0ffee", "d1", before, map[string]string{"team": "x"}
+	e = do(t, j, e, Applied)
+	if e.ID != 1 || e.Time.IsZero() {
+		t.Errorf("the intent is %+v", e)
+	}
+	j.Close()
+
+	j = open(t, dir)
+	got := previous(t, j, "web")
+	if diff := cmp.Diff(e, got, cmp.Comparer(func(a, b *pipeline.Node) bool { return a.String() == b.String() })); diff != "" {
+		t.Errorf("after reopening (-want +got):\n%s", diff)
+	}
+	if !knows(j, "web") || knows(j, "api") || j.KnowsLive("999988887777", "eu-west-1", "web") || j.KnowsLive("111122223333", "us-east-1", "web") {
+		t.Error("what is live is not known as it was")
+	}
+	if next := do(t, j, intent("web", "update"), ""); next.ID != 2 {
+		t.Errorf("the next id is %d", next.ID)
+	}
+	if info, err := os.Stat(filepath.Join(dir, "journal.log")); err != nil || runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
+		t.Errorf("others may read it: %v %v", info.Mode(), err)
+	}
+}
+
+func TestKnowsLive(t *testing.T) {
+	type step struct{ operation, outcome string }
+	for name, test := range map[string]struct {
+		steps []step
+		want  bool
+	}{
+		"nothing":                       {nil, false},
+		"create":                        {[]step{{"create", Applied}}, true},
+		"adopt":                         {[]step{{"adopt", Applied}}, true},
+		"tag":                           {[]step{{"tag", Applied}}, true},
+		"create failed":                 {[]step{{"create", Failed}}, false},
+		"create unknown":                {[]step{{"create", Unknown}}, false},
+		"create without outcome":        {[]step{{"create", ""}}, false},
+		"update failed after it":        {[]step{{"create", Applied}, {"update", Failed}}, true},
+		"update unknown after it":       {[]step{{"create", Applied}, {"update", Unknown}}, true},
+		"killed in an update":           {[]step{{"create", Applied}, {"update", ""}}, true},
+		"delete":                        {[]step{{"create", Applied}, {"delete", Applied}}, false},
+		"delete failed":                 {[]step{{"create", Applied}, {"delete", Failed}}, true},
+		"delete, create again":          {[]step{{"create", Applied}, {"delete", Applied}, {"create", Applied}}, true},
+		"delete, create failed":         {[]step{{"create", Applied}, {"delete", Applied}, {"create", Failed}}, false},
+		"an outcome of a later version": {[]step{{"create", "rolled-back"}}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			j := open(t, dir)
+			for _, s := range test.steps {
+				do(t, j, intent("web", s.operation), s.outcome)
+			}
+			do(t, j, intent("api", "delete"), Applied)
+			if got := knows(j, "web"); got != test.want {
+				t.Errorf("got %t, want %t", got, test.want)
+			}
+			if err := j.compact(); err != nil {
+				t.Fatal(err)
+			}
+			j.Close()
+			if got := knows(open(t, dir), "web"); got != test.want {
+				t.Errorf("compacted and reopened: got %t, want %t", got, test.want)
+			}
+		})
+	}
+}
+
+// TestTorn cuts the file at every byte, as a crash may: what was whole stays, and what comes after is not
+// swallowed by what was cut.
+func TestTorn(t *testing.T) {
+	dir := t.TempDir()
+	j := open(t, dir)
+	do(t, j, intent("a", "create"), Applied)
+	whole := len(read(t, dir))
+	do(t, j, intent("b", "create"), Applied)
+	data := read(t, dir)
+	second := bytes.LastIndexByte(data[:len(data)-1], '\n') + 1 // where the outcome of b starts
+	for size := whole; size <= len(data); size++ {
+		dir := write(t, data[:size])
+		j := open(t, dir)
+		if !knows(j, "a") || knows(j, "b") != (size >= len(data)-1) {
+			t.Errorf("cut to %d bytes: a is known: %t, b: %t", size, knows(j, "a"), knows(j, "b"))
+		}
+		do(t, j, intent("c", "create"), Applied)
+		j.Close()
+		if j = open(t, dir); !knows(j, "a") || !knows(j, "c") {
+			t.Fatalf("cut to %d bytes, what was written afterwards is lost:\n%s", size, read(t, dir))
+		}
+		if e := previous(t, j, "c"); size > second && e.ID < 3 {
+			t.Errorf("cut to %d bytes: the id %d is used twice", size, e.ID)
+		}
+		j.Close()
+	}
+}
+
+// TestFlippedBits flips every bit of a line: it is never read as something else, and costs no other line,
+// unless it joins the two.
+func TestFlippedBits(t *testing.T) {
+	dir := t.TempDir()
+	j := open(t, dir)
+	do(t, j, intent("a", "create"), Applied)
+	start := len(read(t, dir))
+	do(t, j, intent("b", "create"), "")
+	end := len(read(t, dir))
+	do(t, j, intent("x", "create"), "") // may be joined with the damaged line
+	do(t, j, intent("c", "create"), Applied)
+	data := read(t, dir)
+	for i := start; i < end; i++ {
+		for bit := range 8 {
+			spoilt := bytes.Clone(data)
+			spoilt[i] ^= 1 << bit
+			r := &Journal{path: filepath.Join(write(t, spoilt), "journal.log"), next: 1, latest: map[string][3]*Entry{}}
+			if _, err := r.read(); err != nil {
+				t.Fatal(err)
+			}
+			if len(r.latest) > 3 || !knows(r, "a") || !knows(r, "c") {
+				t.Fatalf("bit %d of %q flipped: %d pipelines, a %t, c %t", bit, data[i], len(r.latest), knows(r, "a"), knows(r, "c"))
+			}
+			if _, read := r.Previous("111122223333", "eu-west-1", "b"); read {
+				t.Fatalf("bit %d of %q flipped: the line is still read", bit, data[i])
+			}
+			if _, read := r.Previous("111122223333", "eu-west-1", "x"); !read && i < end-1 {
+				t.Fatalf("bit %d of %q flipped: the next line is lost", bit, data[i])
+			}
+		}
+	}
+}
+
+// TestLaterVersions: lines of another release are skipped or read as far as they are known, and stay.
+func TestLaterVersions(t *testing.T) {
+	line := func(body string) string { return fmt.Sprintf("%08x %s\n", crc32.ChecksumIEEE([]byte(body)), body) }
+	other := line(`{"id":1,"kind":"lease","holder":"blue"}`) + line(`["v3",1,2]`) + "journal v3\n" + line(`{"id":"seven"}`) +
+		line(`{"id":5,"account":"111122223333","region":"eu-west-1","pipeline":"web","operation":"create","outcome":"applied","moon":"full"}`)
+	dir := write(t, []byte(other))
+	j := open(t, dir)
+	if !knows(j, "web") {
+		t.Error("an entry with one more member is not read")
+	}
+	if e := do(t, j, intent("api", "create"), Applied); e.ID != 6 {
+		t.Errorf("the next id is %d", e.ID)
+	}
+	if !bytes.HasPrefix(read(t, dir), []byte(other)) {
+		t.Errorf("foreign lines were changed:\n%s", read(t, dir))
+	}
+}
+
+func TestCompact(t *testing.T) {
+	dir := t.TempDir()
+	j := open(t, dir)
+	var last Entry
+	for i := range 50 {
+		e := intent("web", "update")
+		e.Base = int64(i)
+		last = do(t, j, e, Applied)
+	}
+	do(t, j, intent("web", "update"), Failed)
+	last = do(t, j, intent("web", "update"), "")
+	do(t, j, intent("api", "create"), Applied)
+	j.Close()
+	before := read(t, dir)
+
+	grown := append(bytes.Repeat([]byte(strings.Repeat("x", 1<<10)+"\n"), maxSize>>10), before...) // damaged lines fill it
+	dir = write(t, grown)
+	j = open(t, dir)
+	if size := len(read(t, dir)); size > len(before)+500 {
+		t.Errorf("it still has %d bytes", size)
+	}
+	for range 2 {
+		if e := previous(t, j, "web"); e.ID != last.ID || !knows(j, "web") || !knows(j, "api") {
+			t.Errorf("the latest intent has id %d, want %d; web is known: %t, api: %t", e.ID, last.ID, knows(j, "web"), knows(j, "api"))
+		}
+		if err := j.compact(); err != nil {
+			t.Fatal(err)
+		}
+		j.Close()
+		j = open(t, dir)
+	}
+	if e := do(t, j, intent("web", "update"), ""); e.ID <= last.ID {
+		t.Errorf("the id %d is used again", e.ID)
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, "*.tmp")); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+func TestTogether(t *testing.T) {
+	dir := t.TempDir()
+	j := open(t, dir)
+	var group sync.WaitGroup
+	for g := range 2 {
+		group.Go(func() {
+			for i := range 50 {
+				e, err := j.Intend(intent(fmt.Sprint("p", g, "-", i), "create"))
+				if err == nil {
+					err = j.Conclude(e, Applied, 1, nil)
+				}
+				if err != nil {
+					t.Error(err)
+				}
+				knows(j, e.Pipeline)
+			}
+		})
+	}
+	group.Wait()
+	j.Close()
+	j = open(t, dir)
+	ids := map[int64]bool{}
+	for g := range 2 {
+		for i := range 50 {
+			name := fmt.Sprint("p", g, "-", i)
+			if !knows(j, name) {
+				t.Errorf("%s is lost", name)
+			}
+			ids[previous(t, j, name).ID] = true
+		}
+	}
+	if len(ids) != 100 {
+		t.Errorf("%d ids for 100 intents", len(ids))
+	}
+}
+
+func TestCannotWrite(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		dir  string
+		want string
+	}{
+		"below a file":                 {filepath.Join(file, "state"), "making the state folder: "},
+		"a folder stands in its place": {filepath.Dir(mkdir(t, dir, "taken", "journal.log")), "the journal: "},
+	} {
+		_, err := Open(test.dir)
+		if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), dir) {
+			t.Errorf("%s: the error is %v; it should say %q and name the place", name, err, test.want)
+		}
+	}
+
+	j := open(t, filepath.Join(dir, "closed"))
+	j.Close()
+	if _, err := j.Intend(intent("web", "create")); err == nil || !strings.Contains(err.Error(), "writing the journal: ") {
+		t.Errorf("an intent that is not on the disk was promised: %v", err)
+	}
+	if _, known := j.Previous("111122223333", "eu-west-1", "web"); known {
+		t.Error("it is remembered though it is not on the disk")
+	}
+}
+
+func TestRead(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := Read(filepath.Join(dir, "none")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the error is %v", err)
+	}
+	do(t, open(t, dir), intent("web", "create"), Applied)
+	before := read(t, dir)
+	j, err := Read(dir)
+	if err != nil || !knows(j, "web") {
+		t.Fatalf("web is not known: %v", err)
+	}
+	if _, err := j.Intend(intent("web", "update")); err == nil {
+		t.Error("it took an intent")
+	}
+	if !bytes.Equal(before, read(t, dir)) || j.Close() != nil {
+		t.Error("reading changed it")
+	}
+}
+
+func mkdir(t *testing.T, parts ...string) string {
+	t.Helper()
+	dir := filepath.Join(parts...)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
