@@ -57,7 +57,7 @@ const begin = "begin"
 // day is for how long outcomes are counted.
 const day = 24 * time.Hour
 
-// maxSize is how large the file may grow before Open rewrites it with the latest entries only, in bytes.
+// maxSize is how large the file may grow before it is rewritten with the entries that still matter, in bytes.
 const maxSize = 16 << 20
 
 // Journal is an open journal. Its methods may be called from several goroutines.
@@ -66,6 +66,8 @@ type Journal struct {
 
 	mu     sync.Mutex
 	file   *os.File
+	size   int64 // of the file, in bytes
+	limit  int64 // at which it is rewritten
 	next   int64
 	latest map[string][3]*Entry // :: account/region/name → its latest intent, its latest outcome, and the latest that is applied
 	since  time.Time            // from when on nothing is missing
@@ -83,14 +85,17 @@ func Open(dir string) (*Journal, error) {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
-	if size > maxSize {
-		if err := j.compact(); err != nil {
-			return nil, err
+	j.size, j.limit = size, maxSize
+	if left, err := filepath.Glob(filepath.Join(dir, "journal-*.tmp")); err == nil {
+		for _, name := range left { // of a compaction that was cut short
+			_ = os.Remove(name)
 		}
 	}
-	j.file, err = os.OpenFile(j.path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("opening the journal: %w", err)
+	if err := j.openLocked(); err != nil {
+		return nil, err
+	}
+	if err := j.boundLocked(); err != nil {
+		return nil, errors.Join(err, j.file.Close())
 	}
 	if j.since.IsZero() {
 		if err := j.appendLocked(Entry{Time: time.Now().UTC(), Operation: begin}); err != nil {
@@ -98,6 +103,33 @@ func Open(dir string) (*Journal, error) {
 		}
 	}
 	return j, nil
+}
+
+func (j *Journal) openLocked() error {
+	f, err := os.OpenFile(j.path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("opening the journal: %w", err)
+	}
+	j.file = f
+	return nil
+}
+
+// boundLocked keeps the file from growing for ever: once it is over the limit it is rewritten with the entries
+// that still matter. Should those alone be half of the limit, the limit grows, so that rewriting stays rare.
+func (j *Journal) boundLocked() error {
+	if j.size <= j.limit {
+		return nil
+	}
+	size, err := j.compact()
+	if err != nil {
+		return err
+	}
+	j.size, j.limit = size, max(maxSize, 2*size)
+	old := j.file
+	if err := j.openLocked(); err != nil {
+		return err
+	}
+	return old.Close()
 }
 
 // Read reads the journal of a folder for a command that writes nothing: it makes no folder and no file. The
@@ -203,8 +235,9 @@ func (j *Journal) appendLocked(e Entry) error {
 	if err := j.file.Sync(); err != nil {
 		return fmt.Errorf("writing the journal to the disk: %w", err)
 	}
+	j.size += int64(len(line))
 	j.note(e)
-	return nil
+	return j.boundLocked()
 }
 
 func (j *Journal) note(e Entry) {
@@ -288,10 +321,10 @@ func (j *Journal) read() (size int64, err error) {
 }
 
 // compact rewrites the file with the latest entries of each pipeline.
-func (j *Journal) compact() error {
+func (j *Journal) compact() (size int64, err error) {
 	tmp, err := os.CreateTemp(filepath.Dir(j.path), "journal-*.tmp")
 	if err != nil {
-		return fmt.Errorf("compacting the journal: %w", err)
+		return 0, fmt.Errorf("compacting the journal: %w", err)
 	}
 	defer os.Remove(tmp.Name())
 	entries := []*Entry{{Time: j.since, Operation: begin}}
@@ -313,17 +346,17 @@ func (j *Journal) compact() error {
 	for _, e := range entries {
 		line, err := encode(*e)
 		if err != nil {
-			return errors.Join(err, tmp.Close())
+			return 0, errors.Join(err, tmp.Close())
 		}
 		text.Write(line)
 	}
 	_, err = tmp.WriteString(text.String())
 	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
-		return fmt.Errorf("compacting the journal: %w", err)
+		return 0, fmt.Errorf("compacting the journal: %w", err)
 	}
 	if err := os.Rename(tmp.Name(), j.path); err != nil {
-		return fmt.Errorf("compacting the journal: %w", err)
+		return 0, fmt.Errorf("compacting the journal: %w", err)
 	}
 	j.torn = false
-	return nil
+	return int64(text.Len()), nil
 }

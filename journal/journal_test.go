@@ -142,7 +142,7 @@ func TestKnowsLive(t *testing.T) {
 			if got := knows(j, "web"); got != test.want {
 				t.Errorf("got %t, want %t", got, test.want)
 			}
-			if err := j.compact(); err != nil {
+			if _, err := j.compact(); err != nil {
 				t.Fatal(err)
 			}
 			j.Close()
@@ -257,7 +257,7 @@ func TestCompact(t *testing.T) {
 		if e := previous(t, j, "web"); e.ID != last.ID || !knows(j, "web") || !knows(j, "api") {
 			t.Errorf("the latest intent has id %d, want %d; web is known: %t, api: %t", e.ID, last.ID, knows(j, "web"), knows(j, "api"))
 		}
-		if err := j.compact(); err != nil {
+		if _, err := j.compact(); err != nil {
 			t.Fatal(err)
 		}
 		j.Close()

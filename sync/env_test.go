@@ -228,7 +228,7 @@ func origins(origins ...Origin) func(*Input) {
 func lines(r *Report) []string {
 	var list []string
 	for _, s := range r.Pipelines {
-		line := s.Name + " " + string(s.Status)
+		line := s.Name + " " + string(s.Found)
 		for _, c := range r.Changes {
 			if c.Pipeline != s.Name {
 				continue

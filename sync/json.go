@@ -26,7 +26,7 @@ type TargetDocument struct {
 	Problems  []pipeline.Problem `json:"problems"`
 }
 
-// StateDocument is one pipeline as a pass found it, before any change.
+// StateDocument is one pipeline at the end of a pass.
 type StateDocument struct {
 	Name      string    `json:"name"`
 	Status    Status    `json:"status"` // "" for a live pipeline that is not wanted and not ours

@@ -174,7 +174,8 @@ func (p *pass) prune(state *State, c *Change) {
 	case origin == nil || !recorded || r.Commit != noCommit && !origin.Snapshot.Contains(r.Commit):
 		c.confine("the history that was read does not show the commit at which it was last applied")
 	case time.Since(since) < grace:
-		c.confine("its file has been seen to be gone since %s, and policy.prune waits %s", since.UTC().Format(time.RFC3339), grace)
+		c.hold(HoldPolicy, "its file has been seen to be gone since %s, and policy.prune waits %s", since.UTC().Format(time.RFC3339), grace)
+		c.releasable = true
 	}
 }
 

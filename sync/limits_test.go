@@ -93,9 +93,9 @@ func TestPrune(t *testing.T) {
 
 		wantOutcomes(t, e.pass(), "delete held:policy", 1) // prune is off
 		e.restart()
-		wantOutcomes(t, e.pass(prune(time.Hour)), "delete held:limit", 1) // grace
+		wantOutcomes(t, e.pass(prune(time.Hour)), "delete held:policy", 1) // grace
 		time.Sleep(59 * time.Minute)
-		wantOutcomes(t, e.pass(prune(time.Hour)), "delete held:limit", 1)
+		wantOutcomes(t, e.pass(prune(time.Hour)), "delete held:policy", 1)
 		time.Sleep(2 * time.Minute)
 
 		// A broken file closes the source's deletes.
@@ -113,7 +113,7 @@ func TestPrune(t *testing.T) {
 		e.commit("p01.json", doc{name: "p01", key: "k1"}.String())
 		e.pass(prune(time.Hour))
 		e.commit("p01.json", "")
-		wantOutcomes(t, e.pass(prune(time.Hour)), "delete held:limit", 1)
+		wantOutcomes(t, e.pass(prune(time.Hour)), "delete held:policy", 1)
 		time.Sleep(2 * time.Hour)
 
 		e.fake.spoil(spoiler{op: "Delete", err: live.Unavailable, lost: true, done: true})

@@ -18,6 +18,7 @@ type Memory struct {
 	mu       stdsync.Mutex
 	failures map[string]failure       // :: name → the change that failed last
 	absent   map[string]time.Time     // :: name → since when its file is seen to be gone
+	oddities map[string]int64         // :: name → the version that differs though version and digest say it does not
 	writes   map[string]ownWrite      // :: name → our latest write
 	stale    map[string]time.Time     // :: name → since when its version is smaller than recorded
 	docs     map[string]live.Pipeline // :: name → its definition at its latest version
@@ -115,4 +116,25 @@ func (m *Memory) fights(name string, unexplained bool) {
 		m.fought = map[string]bool{}
 	}
 	m.fought[name] = unexplained
+}
+
+// odd notes whether a pipeline differs though its version and digest say that it is in sync.
+func (m *Memory) odd(name string, version int64, is bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !is {
+		delete(m.oddities, name)
+		return
+	}
+	if m.oddities == nil {
+		m.oddities = map[string]int64{}
+	}
+	m.oddities[name] = version
+}
+
+// isOdd reports whether a pipeline was found to differ at just this version.
+func (m *Memory) isOdd(name string, version int64) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.oddities[name] == version && version > 0
 }

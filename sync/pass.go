@@ -86,6 +86,7 @@ func Pass(ctx context.Context, in Input) *Report {
 		p.plan(ctx)
 		p.limit()
 		p.apply(ctx)
+		p.settleStates()
 	}
 	p.report.Finished = time.Now()
 	return p.report
@@ -131,7 +132,7 @@ func (p *pass) allUnknown() {
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.desired.Wanted)) {
 		if w := p.desired.Wanted[name]; !w.presumed && p.selected(name) {
-			p.report.Pipelines = append(p.report.Pipelines, State{Name: name, Status: StatusUnknown, Why: p.report.Err.Error(), Path: w.Path})
+			p.report.Pipelines = append(p.report.Pipelines, State{Name: name, Status: StatusUnknown, Found: StatusUnknown, Why: p.report.Err.Error(), Path: w.Path})
 		}
 	}
 }
@@ -179,18 +180,39 @@ func (p *pass) plan(ctx context.Context) {
 	}
 }
 
+// settleStates brings the states to where the changes that were made have brought the pipelines.
+func (p *pass) settleStates() {
+	made := map[string]*Change{}
+	for i := range p.report.Changes {
+		if c := &p.report.Changes[i]; c.Outcome == Applied {
+			made[c.Pipeline] = c
+		}
+	}
+	for i := range p.report.Pipelines {
+		s := &p.report.Pipelines[i]
+		s.Found = s.Status
+		switch c := made[s.Name]; {
+		case c == nil:
+		case c.Verb == Delete:
+			s.Status, s.Ownership, s.Why, s.Live = "", "", "", nil
+		default:
+			s.Status, s.Ownership, s.Why = StatusSynced, Managed, ""
+		}
+	}
+}
+
 // UnknownNames returns those of the names that neither a file nor the live target knows, so that a misspelt
 // name does not pass for "nothing to do".
 func (r *Report) UnknownNames(names []string) []string {
 	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return r.Known[name] })
 }
 
-// Counts returns how many pipelines have each status.
+// Counts returns how many pipelines had each status before the pass changed anything.
 func (r *Report) Counts() map[Status]int {
 	counts := map[Status]int{}
 	for _, s := range r.Pipelines {
-		if s.Status != "" {
-			counts[s.Status]++
+		if s.Found != "" {
+			counts[s.Found]++
 		}
 	}
 	return counts

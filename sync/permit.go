@@ -73,7 +73,11 @@ func (c *consideration) maskedSecrets(change *Change) (Hold, string) {
 			return HoldMaskedSecret, fmt.Sprintf("%s has %s for %s, which AWS takes only for an action that already has the secret: %s", path, pipeline.Mask, key, secretHelp)
 		}
 	}
-	for path, key := range before { // an action that goes as a whole takes its secret along
+	for path, key := range before {
+		// An action that goes as a whole takes its secret along, and so does one that becomes another type.
+		if slices.ContainsFunc(change.Edits, func(e differ.Edit) bool { return strings.HasPrefix(e.Path, path+"/actionTypeId/") }) {
+			continue
+		}
 		if slices.ContainsFunc(change.Edits, func(e differ.Edit) bool {
 			return e.New != nil && e.Path == path || strings.HasPrefix(e.Path, path+"/")
 		}) {

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/plumbline/plumbline/differ"
 	"github.com/plumbline/plumbline/live"
@@ -130,12 +131,15 @@ func (c *consideration) gather(ctx context.Context) error {
 		return err
 	}
 	c.compareTags()
-	if c.facts.recorded && !c.facts.desired && !c.facts.moved && !c.Sweep && len(c.tagDiff) == 0 {
+	inSync := c.facts.recorded && !c.facts.desired && !c.facts.moved
+	if inSync && !c.Sweep && len(c.tagDiff) == 0 && !c.Target.Memory.isOdd(c.name, c.l.Version) {
 		return nil
 	}
 	if err := c.compareContent(ctx); err != nil {
 		return err
 	}
+	// What a sweep has found must not be forgotten by the passes until the next one.
+	c.Target.Memory.odd(c.name, c.l.Version, inSync && c.facts.content == differs)
 	return c.confirmRecord(ctx)
 }
 
@@ -220,6 +224,14 @@ func (p *pass) pipelineTarget() pipeline.Target {
 		Name: p.Target.Name, Region: p.Target.Region, Account: p.identity.Account, Partition: pipeline.Partition(p.Target.Region),
 		Vars: p.Target.Vars, Rules: p.Target.Rules,
 	}
+}
+
+// commitTime returns when the commit was made that brought in the file as it is; zero for a folder.
+func (c *consideration) commitTime() time.Time {
+	if i := c.commitIndex(c.w.Since); i >= 0 {
+		return c.w.Origin.Snapshot.Commits[i].Time
+	}
+	return c.w.Origin.Snapshot.Time
 }
 
 // commitIndex returns how many commits before the newest one a commit is, or -1 where the history that was
@@ -327,7 +339,7 @@ func (c *consideration) decide() *Change {
 		Verb: v.verb, Cause: v.cause, Hold: v.hold,
 		Edits:  append(slices.Clone(c.diff.Edits), c.tagDiff...),
 		wanted: c.w, base: c.base, owner: c.facts.owner, body: c.body(),
-		tags: maps.Clone(c.w.Document.Tags), CommitTime: c.w.Origin.Snapshot.Time, parallel: c.base.Declaration.Str("executionMode") == "PARALLEL",
+		tags: maps.Clone(c.w.Document.Tags), CommitTime: c.commitTime(), parallel: c.base.Declaration.Str("executionMode") == "PARALLEL",
 	}
 	for _, e := range c.tagDiff {
 		if e.New == nil {

@@ -23,10 +23,11 @@ type Report struct {
 	Problems  []pipeline.Problem
 }
 
-// State is one pipeline as the pass found it, before any change.
+// State is one pipeline at the end of the pass.
 type State struct {
 	Name      string
 	Status    Status    // "" for a pipeline that is not wanted and not ours
+	Found     Status    // what it was before the pass changed anything
 	Ownership Ownership // of the live one; "" where there is none
 	Owner     string    // who owns a foreign one
 	Why       string    // one sentence where the status alone does not say it
@@ -76,10 +77,10 @@ type Change struct {
 // mending our own record are none.
 func (c *Change) Differs() bool { return c.Cause != CauseUnadopted && c.Cause != CauseRecord }
 
-// Wanted reports whether git asks for the change. Drift that is only reported is there to be seen, and nobody
-// asks this version to delete.
+// Wanted reports whether git asks for the change. Drift that is only reported is there to be seen, and a delete
+// that the configuration does not want, or not yet, is nothing that is missing.
 func (c *Change) Wanted() bool {
-	return c.Differs() && c.Verb != Delete && (c.Hold != HoldDrift || c.Cause == CauseBoth)
+	return c.Differs() && (c.Hold != HoldDrift || c.Cause == CauseBoth) && (c.Verb != Delete || c.Hold != HoldPolicy)
 }
 
 // Sentence says what the change does.

@@ -23,6 +23,7 @@ import (
 	"github.com/plumbline/plumbline/pipeline"
 	"github.com/plumbline/plumbline/source"
 	"github.com/plumbline/plumbline/sync"
+	"github.com/plumbline/plumbline/web"
 )
 
 //go:embed demo/*.json
@@ -74,7 +75,7 @@ func (a *app) demo(ctx context.Context, exit bool) error {
 	ctx, stop := context.WithCancel(ctx)
 	t := &tour{app: a, aws: emulator.New(emulator.Options{}), endpoint: "http://" + listener.Addr().String()}
 	served := make(chan error, 1)
-	go func() { served <- serve(ctx, listener, t.aws) }()
+	go func() { served <- web.Serve(ctx, listener, t.aws, web.ServeConfig{}) }()
 	defer func() { stop(); <-served }()
 
 	j, err := journal.Open(filepath.Join(dir, "state"))
@@ -111,8 +112,9 @@ func (t *tour) build(ctx context.Context, dir string, j *journal.Journal) error 
 	cfg.AWS.RequestsPerSecond, cfg.AWS.Burst, cfg.AWS.WritesPerSecond = 200, 100, 100 // it is our own AWS
 	t.world = &world{cfg: cfg}
 	for _, region := range demoRegions {
-		target := config.Target{Name: region, Region: region, Policy: config.TargetPolicy{Mode: config.ModeEnforce, Adopt: config.AdoptIdentical}}
-		r, err := t.reader(ctx, &worldFlags{}, cfg, target, credentials.NewStaticCredentialsProvider("demo", "demo", ""))
+		target := config.Target{Name: region, Region: region, Policy: cfg.Policy.TargetPolicy}
+		target.Policy.Mode = config.ModeEnforce
+		r, err := t.reader(ctx, &worldFlags{}, cfg, target, readerOptions{credentials: credentials.NewStaticCredentialsProvider("demo", "demo", "")})
 		if err != nil {
 			return err
 		}
@@ -153,7 +155,7 @@ func (t *tour) git(message string, files map[string]string) error {
 
 // sync makes a pass over both targets and shows what it did.
 func (t *tour) sync(ctx context.Context) ([]*sync.Report, error) {
-	reports, err := t.passOnce(ctx, false, nil)
+	reports, err := t.passOnce(ctx, sync.Input{})
 	if err != nil {
 		return nil, err
 	}
@@ -362,7 +364,7 @@ The tour is over; AWS, the repository and plumbline stay up until Ctrl-C. Play o
 // again makes a pass and shows it if it differs from the one before.
 func (t *tour) again(ctx context.Context, last string) string {
 	var out strings.Builder
-	reports, err := t.passOnce(ctx, false, nil)
+	reports, err := t.passOnce(ctx, sync.Input{})
 	if err != nil {
 		fmt.Fprintf(&out, "error: %v\n", err)
 	}

@@ -1,16 +1,14 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/plumbline/plumbline/emulator"
+	"github.com/plumbline/plumbline/web"
 )
 
 func emulatorCommand(a *app) *cobra.Command {
@@ -34,30 +32,12 @@ documentation of github.com/plumbline/plumbline/emulator.`,
 				return fmt.Errorf("listening on %s: %w", listen, err)
 			}
 			fmt.Fprintf(a.stdout, "serving CodePipeline on http://%s\n", listener.Addr())
-			return serve(cmd.Context(), listener, emulator.New(emulator.Options{Account: account, ActionDuration: action}))
+			// Faults may hold a reply back for as long as a test likes.
+			return web.Serve(cmd.Context(), listener, emulator.New(emulator.Options{Account: account, ActionDuration: action}), web.ServeConfig{WriteTimeout: 10 * time.Minute})
 		},
 	}
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:4566", "address to listen on; port 0 takes any")
 	cmd.Flags().StringVar(&account, "account", "", "account of requests whose access key says none (default 123456789012)")
 	cmd.Flags().DurationVar(&action, "action-duration", 0, "how long each action of an execution takes")
 	return cmd
-}
-
-// serve serves until ctx ends, then lets calls in flight finish.
-func serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
-	done := make(chan error, 1)
-	go func() { done <- server.Serve(listener) }()
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-	}
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer cancel()
-	err := server.Shutdown(last)
-	if served := <-done; !errors.Is(served, http.ErrServerClosed) {
-		err = errors.Join(err, served)
-	}
-	return err
 }

@@ -91,7 +91,7 @@ func (a *app) list(ctx context.Context, f *worldFlags) (rows []listed, failures 
 	found, errs := make([][]listed, len(targets)), make([]error, len(targets))
 	var group errgroup.Group
 	for i, t := range targets {
-		r, err := a.reader(ctx, f, cfg, t, nil)
+		r, err := a.reader(ctx, f, cfg, t, readerOptions{})
 		if err != nil {
 			return nil, nil, err
 		}

@@ -24,6 +24,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	code := run(ctx, os.Args[1:], &app{
 		stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, environ: os.Environ(),
 		terminal: term.IsTerminal(int(os.Stdout.Fd())),
@@ -36,7 +37,7 @@ func main() {
 const (
 	exitDone        = 0   // nothing to do, or done
 	exitError       = 1   // an error; of validate: a problem of severity error
-	exitDifferences = 2   // of plan --detailed-exitcode: something differs
+	exitDifferences = 2   // of plan --detailed-exitcode: something differs; of status: something needs a person
 	exitHeld        = 3   // of apply: something that git asks for was held
 	exitInterrupted = 130 // by a signal
 )
@@ -108,7 +109,7 @@ Exit codes: 0 nothing to do or done; 1 error; 2 differences (plan --detailed-exi
 		return hinted{err, fmt.Sprintf("`%s --help` lists the flags", cmd.CommandPath())}
 	})
 	for _, command := range []func(*app) *cobra.Command{
-		validateCommand, planCommand, applyCommand, listCommand, demoCommand, emulatorCommand, versionCommand,
+		validateCommand, planCommand, applyCommand, listCommand, runCommand, statusCommand, configCommand, demoCommand, emulatorCommand, versionCommand,
 	} {
 		root.AddCommand(command(a))
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/plumbline/plumbline/journal"
 	"github.com/plumbline/plumbline/live"
 	"github.com/plumbline/plumbline/pipeline"
+	"github.com/plumbline/plumbline/source"
 	"github.com/plumbline/plumbline/sync"
 )
 
@@ -56,7 +57,7 @@ Exit codes: 0 no error; 1 an error; with --detailed-exitcode also 2: something d
 			if err != nil {
 				return err
 			}
-			reports, err := a.passes(cmd.Context(), &f, args, j, false)
+			reports, err := a.passes(cmd.Context(), &f, args, passOptions{journal: j})
 			if err != nil {
 				return err
 			}
@@ -82,12 +83,17 @@ Exit codes: 0 no error; 1 an error; with --detailed-exitcode also 2: something d
 
 func applyCommand(a *app) *cobra.Command {
 	var f passFlags
+	var planIDs []string
 	cmd := &cobra.Command{
 		Use:   "apply [PIPELINE|FILE|FOLDER]...",
 		Short: "Make the live pipelines what the files say",
 		Long: `Make one pass over every target and write what changed in git: create, update, tags.
 What somebody changed in AWS is reported and left alone, unless --overwrite lets git win.
-Nothing is deleted. Targets that are readOnly in the configuration are left alone.
+Pipelines whose file is gone are deleted with policy.prune only. Targets that are readOnly
+in the configuration are left alone.
+
+More changes than policy.limits allows are held, all of their kind; the plan then has an
+id, and --plan-id makes exactly that plan, or nothing if it is another one by now.
 
 Exit codes: 0 nothing to do, or done; 1 an error; 3 something that git asks for was held.`,
 		Example: `  plumbline apply
@@ -99,7 +105,7 @@ Exit codes: 0 nothing to do, or done; 1 an error; 3 something that git asks for 
 				return err
 			}
 			defer j.Close()
-			reports, err := a.passes(cmd.Context(), &f, args, j, true)
+			reports, err := a.passes(cmd.Context(), &f, args, passOptions{journal: j, write: true, planIDs: planIDs})
 			if err != nil {
 				return err
 			}
@@ -121,19 +127,16 @@ Exit codes: 0 nothing to do, or done; 1 an error; 3 something that git asks for 
 		},
 	}
 	f.add(cmd)
+	cmd.Flags().StringSliceVar(&planIDs, "plan-id", nil, "make exactly the plan with this id, with what limits held in it; one for each target")
 	return cmd
 }
 
 // stateDirs returns the folders in which the journal may be, the first one that can be written first: what the
 // flag, the configuration or the environment names, else the system's, else the user's own.
-func (a *app) stateDirs(f *passFlags) ([]string, error) {
-	cfg, err := a.settings(&f.worldFlags)
-	if err != nil {
-		return nil, err
-	}
-	for _, dir := range []string{f.stateDir, cfg.State.Dir, a.getenv("PLUMBLINE_STATE_DIR")} {
+func (a *app) stateDirs(flag string, cfg *config.Config) []string {
+	for _, dir := range []string{flag, cfg.State.Dir, a.getenv("PLUMBLINE_STATE_DIR")} {
 		if dir != "" {
-			return []string{dir}, nil
+			return []string{dir}
 		}
 	}
 	dirs := []string{config.Default().State.Dir}
@@ -142,17 +145,34 @@ func (a *app) stateDirs(f *passFlags) ([]string, error) {
 	} else if home, err := os.UserHomeDir(); err == nil {
 		dirs = append(dirs, filepath.Join(home, ".local", "state", "plumbline"))
 	}
-	return dirs, nil
+	return dirs
+}
+
+// writableState returns the first state folder that can be written, for mirrors of remote repositories; "" where
+// no source is remote.
+func (a *app) writableState(cfg *config.Config) (string, error) {
+	if !slices.ContainsFunc(cfg.Sources, func(s config.Source) bool { return source.Remote(s.URL) }) {
+		return "", nil
+	}
+	var errs []error
+	for _, dir := range a.stateDirs("", cfg) {
+		err := os.MkdirAll(dir, 0o700)
+		if err == nil {
+			return dir, nil
+		}
+		errs = append(errs, err)
+	}
+	return "", hinted{errors.Join(errs...), "a remote repository is mirrored on disk; name a folder that can be written with state.dir or PLUMBLINE_STATE_DIR"}
 }
 
 // openJournal opens the journal for writing in the first folder that lets us.
 func (a *app) openJournal(f *passFlags) (*journal.Journal, error) {
-	dirs, err := a.stateDirs(f)
+	cfg, err := a.settings(&f.worldFlags)
 	if err != nil {
 		return nil, err
 	}
 	var errs []error
-	for _, dir := range dirs {
+	for _, dir := range a.stateDirs(f.stateDir, cfg) {
 		j, err := journal.Open(dir)
 		if err == nil {
 			return j, nil
@@ -165,11 +185,11 @@ func (a *app) openJournal(f *passFlags) (*journal.Journal, error) {
 // readJournal reads the journal where there is one. A plan needs none; without it, it cannot tell a pipeline
 // that somebody deleted from a new one.
 func (a *app) readJournal(f *passFlags) (*journal.Journal, error) {
-	dirs, err := a.stateDirs(f)
+	cfg, err := a.settings(&f.worldFlags)
 	if err != nil {
 		return nil, err
 	}
-	for _, dir := range dirs {
+	for _, dir := range a.stateDirs(f.stateDir, cfg) {
 		j, err := journal.Read(dir)
 		if err == nil {
 			return j, nil
@@ -184,8 +204,15 @@ func (a *app) readJournal(f *passFlags) (*journal.Journal, error) {
 // restarts is how often a pass starts over because its source moved meanwhile.
 const restarts = 5
 
+// passOptions are what differs between plan and apply.
+type passOptions struct {
+	journal *journal.Journal
+	write   bool
+	planIDs []string
+}
+
 // passes makes one pass over every target, side by side. Unless they may write they are plans.
-func (a *app) passes(ctx context.Context, f *passFlags, args []string, j *journal.Journal, write bool) ([]*sync.Report, error) {
+func (a *app) passes(ctx context.Context, f *passFlags, args []string, o passOptions) ([]*sync.Report, error) {
 	if f.output != "text" && f.output != "json" {
 		return nil, badOutput(f.output, "text", "json")
 	}
@@ -199,14 +226,17 @@ func (a *app) passes(ctx context.Context, f *passFlags, args []string, j *journa
 		if f.overwrite {
 			t.Mode = sync.Enforce
 		}
-		t.Journal = j
-		if write {
+		t.Journal = o.journal
+		if o.write {
 			t.Writer = live.NewWriter(t.Live.(*live.Reader))
 		}
 	}
 	for range restarts {
-		reports, err := w.passOnce(ctx, f.sweep, a.progress(write))
+		reports, err := w.passOnce(ctx, sync.Input{Sweep: f.sweep, Progress: a.progress(o.write), PlanIDs: o.planIDs})
 		if err != nil {
+			return nil, err
+		}
+		if err := namedPlans(o.planIDs, reports); err != nil {
 			return nil, err
 		}
 		if !slices.ContainsFunc(reports, func(r *sync.Report) bool { return errors.Is(r.Err, sync.ErrMoved) }) {
@@ -227,18 +257,42 @@ func (a *app) progress(write bool) func(sync.Change) {
 	}
 }
 
-func (w *world) passOnce(ctx context.Context, sweep bool, progress func(sync.Change)) ([]*sync.Report, error) {
+// namedPlans makes sure that every plan that was named is what is due now.
+func namedPlans(ids []string, reports []*sync.Report) error {
+	var due []string
+	for _, r := range reports {
+		if r.Err != nil {
+			return nil // which is reported
+		}
+		if r.PlanID != "" {
+			due = append(due, fmt.Sprintf("%s (%s)", r.PlanID, r.Target))
+		}
+	}
+	for _, id := range ids {
+		if !slices.ContainsFunc(reports, func(r *sync.Report) bool { return r.PlanID == id }) {
+			return hinted{
+				fmt.Errorf("the plan %s is not what is due now: the files or the live pipelines have moved since; nothing of it was written", id),
+				"look at `plumbline plan` again; due now: " + strings.Join(due, ", "),
+			}
+		}
+	}
+	return nil
+}
+
+// passOnce reads the sources and makes one pass over every target. in holds what is the same for all of them.
+func (w *world) passOnce(ctx context.Context, in sync.Input) ([]*sync.Report, error) {
 	tree, err := w.read(ctx)
 	if err != nil {
 		return nil, err
 	}
+	in.Instance, in.Sources, in.Tree, in.Only, in.Partial, in.Moved = w.cfg.Name, w.sourceNames(), tree, w.only, w.partial(), w.moved
 	reports := make([]*sync.Report, len(w.targets))
 	var group errgroup.Group
 	for i, t := range w.targets {
 		group.Go(func() error {
-			reports[i] = sync.Pass(ctx, sync.Input{
-				Instance: w.cfg.Name, Sources: w.sourceNames(), Tree: tree, Target: t, Only: w.only, Partial: w.partial(), Sweep: sweep, Moved: w.moved, Progress: progress,
-			})
+			in := in
+			in.Target = t
+			reports[i] = sync.Pass(ctx, in)
 			return nil
 		})
 	}

@@ -120,8 +120,11 @@ func (a *app) printReport(w io.Writer, r *sync.Report) {
 	}
 	fmt.Fprintf(w, "%s:%s\n", a.paint(text.Bold, title), strings.TrimPrefix(statusWords(r), ";"))
 	a.printStates(w, r)
+	reason := ""
 	for i := range r.Changes {
-		a.printChange(w, &r.Changes[i])
+		c := &r.Changes[i]
+		a.printChange(w, c, c.Reason == reason)
+		reason = c.Reason
 	}
 	if r.Err != nil {
 		fmt.Fprintf(w, "  %s %s\n", a.paint(text.FgRed, "error:"), printable(r.Err.Error()))
@@ -156,7 +159,8 @@ func (a *app) printStates(w io.Writer, r *sync.Report) {
 	}
 }
 
-func (a *app) printChange(w io.Writer, c *sync.Change) {
+// printChange writes one change; again says that the reason of its hold is that of the change above.
+func (a *app) printChange(w io.Writer, c *sync.Change, again bool) {
 	signs := map[sync.Verb]string{sync.Create: "+", sync.Update: "~", sync.Tag: "~", sync.Delete: "-", sync.Adopt: "="}
 	colour := map[sync.Verb]text.Color{sync.Create: text.FgGreen, sync.Update: text.FgYellow, sync.Tag: text.FgYellow, sync.Delete: text.FgRed, sync.Adopt: text.FgCyan}[c.Verb]
 	outcome := ""
@@ -173,7 +177,11 @@ func (a *app) printChange(w io.Writer, c *sync.Change) {
 		fmt.Fprintf(w, "      %s %s\n", a.paint(editColour(e), e.Sign()), printable(e.Sentence()))
 	}
 	if c.Hold != sync.HoldNone {
-		fmt.Fprintf(w, "      %s %s\n", a.paint(text.FgMagenta, "held ("+string(c.Hold)+"):"), printable(c.Reason))
+		reason := c.Reason
+		if again {
+			reason = "as above"
+		}
+		fmt.Fprintf(w, "      %s %s\n", a.paint(text.FgMagenta, "held ("+string(c.Hold)+"):"), printable(reason))
 	}
 	for _, note := range c.Notes {
 		fmt.Fprintf(w, "      note: %s\n", printable(note))

@@ -60,7 +60,11 @@ func (a *app) validate(cmd *cobra.Command, f *worldFlags, args []string) (files 
 		return 0, nil, err
 	}
 	w := &world{cfg: cfg}
-	if w.origins, err = openOrigins(cfg, f, args); err != nil {
+	stateDir, err := a.writableState(cfg)
+	if err != nil {
+		return 0, nil, err
+	}
+	if w.origins, err = openOrigins(cfg, f, args, stateDir); err != nil {
 		return 0, nil, err
 	}
 	tree, err := w.read(cmd.Context())

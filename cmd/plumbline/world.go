@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/spf13/cobra"
+	"go.uber.org/zap"
 
 	"github.com/plumbline/plumbline/config"
 	"github.com/plumbline/plumbline/live"
@@ -143,10 +145,18 @@ func (a *app) chooseTargets(f *worldFlags, cfg *config.Config) ([]config.Target,
 	return left, nil
 }
 
+// readerOptions are what few readers need.
+type readerOptions struct {
+	credentials aws.CredentialsProvider
+	log         *zap.Logger
+	observe     func(live.Attempt)
+}
+
 // reader opens one target for reading.
-func (a *app) reader(ctx context.Context, f *worldFlags, cfg *config.Config, t config.Target, credentials aws.CredentialsProvider) (*live.Reader, error) {
+func (a *app) reader(ctx context.Context, f *worldFlags, cfg *config.Config, t config.Target, o readerOptions) (*live.Reader, error) {
 	c := live.Config{
-		Region: t.Region, Account: t.Account, Profile: t.Profile, EndpointURL: cfg.AWS.EndpointURL, Credentials: credentials,
+		Region: t.Region, Account: t.Account, Profile: t.Profile, EndpointURL: cfg.AWS.EndpointURL,
+		Credentials: o.credentials, Log: o.log, Observe: o.observe,
 		RequestsPerSecond: cfg.AWS.RequestsPerSecond, Burst: cfg.AWS.Burst, WritesPerSecond: cfg.AWS.WritesPerSecond, Timeout: cfg.AWS.Timeout,
 	}
 	if f.profile != "" {
@@ -171,13 +181,17 @@ func (a *app) open(ctx context.Context, f *worldFlags, args []string) (*world, e
 	if err != nil {
 		return nil, err
 	}
+	stateDir, err := a.writableState(cfg)
+	if err != nil {
+		return nil, err
+	}
 	targets, err := a.chooseTargets(f, cfg)
 	if err != nil {
 		return nil, err
 	}
 	w := &world{cfg: cfg}
 	for _, t := range targets {
-		r, err := a.reader(ctx, f, cfg, t, nil)
+		r, err := a.reader(ctx, f, cfg, t, readerOptions{})
 		if err != nil {
 			return nil, err
 		}
@@ -185,7 +199,7 @@ func (a *app) open(ctx context.Context, f *worldFlags, args []string) (*world, e
 	}
 	paths, names := splitArgs(args, len(cfg.Sources) > 0 || f.dir != "" || f.url != "")
 	w.only = names
-	w.origins, err = openOrigins(cfg, f, paths)
+	w.origins, err = openOrigins(cfg, f, paths, stateDir)
 	if err != nil {
 		return nil, err
 	}
@@ -197,6 +211,7 @@ func targetOf(t config.Target, cfg *config.Config, r sync.Reader) sync.Target {
 	st := sync.Target{
 		Name: t.Name, Region: t.Region, Vars: t.Vars, Rules: severities(cfg), Live: r,
 		Mode: sync.Mode(t.Policy.Mode), Adopt: sync.Adoption(t.Policy.Adopt),
+		Prune: sync.Prune(t.Policy.Prune), Limits: (*sync.Limits)(&t.Policy.Limits),
 	}
 	if t.Policy.ReadOnly {
 		st.NoWrite = "the target is readOnly in the configuration"
@@ -227,7 +242,8 @@ func splitArgs(args []string, configured bool) (paths, names []string) {
 }
 
 // openOrigins opens the sources: the paths of the command line, else its flags, else the configuration's.
-func openOrigins(cfg *config.Config, f *worldFlags, paths []string) ([]*origin, error) {
+// stateDir is where mirrors of remote repositories are kept.
+func openOrigins(cfg *config.Config, f *worldFlags, paths []string, stateDir string) ([]*origin, error) {
 	var origins []*origin
 	add := func(name, prefix string, c source.Config, o sync.Origin) error {
 		s, err := source.Open(c)
@@ -264,12 +280,28 @@ func openOrigins(cfg *config.Config, f *worldFlags, paths []string) ([]*origin, 
 		case len(cfg.Sources) > 1:
 			shown = s.Name + ":"
 		}
-		c := source.Config{Name: s.Name, URL: s.URL, Dir: s.Dir, Branch: s.Branch, Tag: s.Tag, Commit: s.Commit, Path: root}
-		if err := add(s.Name, shown, c, sync.Origin{Layout: sync.Layout(s.Layout), Root: root, Targets: s.Targets}); err != nil {
+		if err := add(s.Name, shown, sourceConfig(s, root, stateDir), sync.Origin{Layout: sync.Layout(s.Layout), Root: root, Targets: s.Targets}); err != nil {
 			return nil, err
 		}
 	}
 	return origins, nil
+}
+
+// sourceConfig translates a configured source.
+func sourceConfig(s config.Source, root, stateDir string) source.Config {
+	c := source.Config{
+		Name: s.Name, URL: s.URL, Dir: s.Dir, Branch: s.Branch, Tag: s.Tag, Commit: s.Commit, Path: root,
+		StateDir: stateDir, Timeout: s.Timeout, CAFile: s.Auth.CAFile, Proxy: s.Auth.Proxy,
+		Auth: source.Auth{
+			TokenFile: s.Auth.TokenFile, Username: s.Auth.Username, PasswordFile: s.Auth.PasswordFile,
+			SSHKeyFile: s.Auth.SSHKeyFile, SSHKeyPassphraseFile: s.Auth.SSHKeyPassphraseFile, KnownHostsFile: s.Auth.KnownHostsFile,
+		},
+	}
+	if s.Auth.GitHubApp != (config.GitHubApp{}) {
+		app := source.GitHubApp(s.Auth.GitHubApp)
+		c.Auth.GitHubApp = &app
+	}
+	return c
 }
 
 // relative shortens an absolute path to what a person in this folder would write.
@@ -316,6 +348,23 @@ func openPath(path string) (*origin, error) {
 		fixed:  &source.Snapshot{Source: name, Files: []source.File{{Path: filepath.Base(path), Data: data}}},
 		Origin: sync.Origin{Prefix: prefix(dir)},
 	}, nil
+}
+
+// maxSecret bounds a file with a secret, in bytes.
+const maxSecret = 64 << 10
+
+// readSecret reads a file with a secret. One newline at its end, which editors put there, is not part of it.
+func readSecret(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
+	if err != nil || len(data) > maxSecret {
+		return nil, errors.Join(err, fmt.Errorf("reading %s: at most %d bytes are a secret", path, maxSecret))
+	}
+	return bytes.TrimSuffix(bytes.TrimSuffix(data, []byte("\n")), []byte("\r")), nil
 }
 
 // readFile reads a file up to one byte more than a pipeline document may have, which is enough to refuse it.

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	stdsync "sync"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/plumbline/plumbline/config"
+	"github.com/plumbline/plumbline/pipeline"
+	"github.com/plumbline/plumbline/sync"
+)
+
+// newLogger makes the logger of the daemon; its level may change with a reload.
+func newLogger(w io.Writer, cfg config.Log) (*zap.Logger, zap.AtomicLevel, error) {
+	level, err := zap.ParseAtomicLevel(string(cfg.Level))
+	if err != nil {
+		return nil, level, fmt.Errorf("log.level: %w", err)
+	}
+	enc := zap.NewProductionEncoderConfig()
+	enc.TimeKey, enc.EncodeTime = "time", zapcore.RFC3339TimeEncoder
+	encoder := zapcore.NewJSONEncoder(enc)
+	if cfg.Format == config.LogText {
+		enc.EncodeLevel = zapcore.CapitalLevelEncoder
+		encoder = zapcore.NewConsoleEncoder(enc)
+	}
+	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(w)), level)), level, nil
+}
+
+func (s *service) setLevel(cfg config.Log) {
+	if level, err := zapcore.ParseLevel(string(cfg.Level)); err == nil {
+		s.level.SetLevel(level)
+	}
+}
+
+// decisions logs what passes find: one line when something changes, and nothing while it stays as it is, but
+// for a reminder of trouble once in a while.
+type decisions struct {
+	log *zap.Logger
+
+	mu   stdsync.Mutex
+	said map[string]said // :: subject → what was last said of it
+}
+
+type said struct {
+	what  string
+	first time.Time // since when it is so
+	last  time.Time // when it was said last
+}
+
+// reminder is after how long standing trouble is told again.
+const reminder = time.Hour
+
+func newDecisions(log *zap.Logger) *decisions { return &decisions{log: log, said: map[string]said{}} }
+
+// news reports whether what is said of a subject is worth a line, and since when it is so.
+func (d *decisions) news(subject, what string, trouble bool) (since time.Time, isNews bool) {
+	now := time.Now()
+	before, known := d.said[subject]
+	switch {
+	case known && before.what == what && (!trouble || now.Sub(before.last) < reminder):
+		return before.first, false
+	case known && before.what == what:
+		before.last = now
+		d.said[subject] = before
+		return before.first, true
+	case !known && what == "":
+		return now, false // nothing to tell of something that was never in trouble
+	}
+	d.said[subject] = said{what, now, now}
+	return now, true
+}
+
+// report logs what has changed since the target's report before.
+func (d *decisions) report(r *sync.Report) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	target := zap.String("target", r.Target)
+	what := ""
+	if r.Err != nil {
+		what = r.Err.Error()
+	}
+	if since, isNews := d.news(r.Target, what, r.Err != nil); isNews {
+		if r.Err != nil {
+			d.log.Error("the target cannot be looked at; nothing is changed there", target, zap.Time("since", since), zap.Error(r.Err))
+		} else {
+			d.log.Info("the target can be looked at again", target)
+		}
+	}
+	if r.Err != nil {
+		return
+	}
+	changes := map[string]*sync.Change{}
+	for i := range r.Changes {
+		changes[r.Changes[i].Pipeline] = &r.Changes[i]
+	}
+	for _, s := range r.Pipelines {
+		if s.Status != "" {
+			d.pipeline(r, s, changes[s.Name])
+		}
+	}
+	d.problems(r)
+}
+
+// pipeline logs where a pipeline has come to. What was applied is logged by the pass itself.
+func (d *decisions) pipeline(r *sync.Report, s sync.State, c *sync.Change) {
+	what, reason := "", s.Why
+	var err error
+	switch {
+	case c != nil && c.Outcome == sync.Held:
+		what, reason = string(s.Status)+"/"+string(c.Hold), c.Reason
+	case c != nil && c.Outcome == sync.Failed:
+		what, err = string(s.Status)+"/failed/"+c.Err.Error(), c.Err
+	case s.Status != sync.StatusSynced && c == nil:
+		what = string(s.Status)
+	}
+	since, isNews := d.news(r.Target+"\x00"+s.Name, what, what != "")
+	if !isNews {
+		return
+	}
+	fields := []zap.Field{zap.String("target", r.Target), zap.String("pipeline", s.Name), zap.String("status", string(s.Status))}
+	if what == "" {
+		d.log.Info("the pipeline is in order again", fields...)
+		return
+	}
+	fields = append(fields, zap.Time("since", since))
+	if c != nil {
+		fields = append(fields, zap.String("verb", string(c.Verb)), zap.String("cause", string(c.Cause)), zap.String("hold", string(c.Hold)))
+		for i, e := range c.Edits {
+			if i == 5 {
+				fields = append(fields, zap.Int("more_edits", len(c.Edits)-i))
+				break
+			}
+			fields = append(fields, zap.String(fmt.Sprintf("edit%d", i+1), e.Sentence()))
+		}
+	}
+	if err != nil {
+		d.log.Error("the change failed", append(fields, zap.Error(err))...)
+		return
+	}
+	d.log.Warn("the pipeline is not as the file says", append(fields, zap.String("reason", reason))...)
+}
+
+// problems logs the errors in files when they come, and when they are gone.
+func (d *decisions) problems(r *sync.Report) {
+	what := ""
+	for _, p := range r.Problems {
+		if p.Severity == pipeline.Error {
+			what += p.String() + "\n"
+		}
+	}
+	if _, isNews := d.news(r.Target+"\x00\x00files", what, what != ""); !isNews {
+		return
+	}
+	if what == "" {
+		d.log.Info("all files can be used again", zap.String("target", r.Target))
+	}
+	for _, p := range r.Problems {
+		if p.Severity == pipeline.Error {
+			d.log.Error("a file has an error", zap.String("target", r.Target), zap.String("place", p.Place()), zap.String("rule", p.Rule), zap.String("message", p.Message), zap.String("hint", p.Hint))
+		}
+	}
+}

@@ -1,0 +1,430 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	stdsync "sync"
+
+	"github.com/KimMachineGun/automemlimit/memlimit"
+	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	"github.com/plumbline/plumbline/config"
+	"github.com/plumbline/plumbline/journal"
+	"github.com/plumbline/plumbline/live"
+	"github.com/plumbline/plumbline/metrics"
+	"github.com/plumbline/plumbline/source"
+	"github.com/plumbline/plumbline/sync"
+	"github.com/plumbline/plumbline/web"
+)
+
+func runCommand(a *app) *cobra.Command {
+	var f worldFlags
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Keep live pipelines true to git, as a service",
+		Long: `Follow the configured sources and keep every target as they say, until it is stopped.
+With policy.mode: detect (the default) it only reports; apply writes what changed in
+git; enforce also puts back what somebody changed in AWS.
+
+SIGHUP and a change of the configuration file read it again, all or nothing; SIGUSR1
+looks at everything now. SIGTERM ends it once the change in flight is finished; a
+second one ends it at once.
+
+Exit codes: 0 stopped by a signal; 1 it could not start.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.run(cmd.Context(), &f) },
+	}
+	f.addConfig(cmd)
+	return cmd
+}
+
+// service is a running daemon. What outlives a reload of the configuration is here.
+type service struct {
+	app      *app
+	flags    *worldFlags
+	log      *zap.Logger
+	level    zap.AtomicLevel
+	journal  *journal.Journal // nil where no folder can be written
+	stateErr error            // why
+	stateDir string
+	registry *prometheus.Registry
+	metrics  *metrics.Metrics
+	decide   *decisions
+
+	memories map[string]*sync.Memory // :: account/region → what passes remember
+	current  atomic.Pointer[generation]
+}
+
+// generation is what one configuration made.
+type generation struct {
+	cfg   *config.Config
+	loop  *sync.Loop
+	began time.Time
+	hooks http.Handler // of the webhooks
+}
+
+// run starts the daemon and keeps it until ctx ends.
+func (a *app) run(ctx context.Context, f *worldFlags) error {
+	cfg, path, err := a.daemonConfig(f)
+	if err != nil {
+		return err
+	}
+	log, level, err := newLogger(a.stderr, cfg.Log)
+	if err != nil {
+		return err
+	}
+	s := &service{app: a, flags: f, log: log, level: level, memories: map[string]*sync.Memory{}, registry: prometheus.NewRegistry(), decide: newDecisions(log)}
+	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	v, commit := buildVersion()
+	s.metrics = metrics.New(s.registry, metrics.Build{Version: v, Revision: commit})
+	limitMemory(log)
+	s.openState(cfg)
+	if s.journal != nil {
+		defer s.journal.Close()
+	}
+	log.Info("plumbline starts", zap.String("version", v), zap.String("config", path), zap.String("instance", cfg.Name),
+		zap.Int("sources", len(cfg.Sources)), zap.Int("targets", len(cfg.Targets)), zap.String("mode", string(cfg.Policy.Mode)))
+
+	first, err := s.build(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	s.current.Store(first)
+	s.metrics.ConfigReload(true, time.Now())
+	stopServing, err := s.listen(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer stopServing()
+	notify(log, daemon.SdNotifyReady)
+	s.generations(ctx, path)
+	notify(log, daemon.SdNotifyStopping)
+	log.Info("plumbline has stopped; no change is in flight")
+	return nil
+}
+
+// daemonConfig reads the configuration that a daemon must have.
+func (a *app) daemonConfig(f *worldFlags) (*config.Config, string, error) {
+	path := f.config
+	if path == "" {
+		path = defaultConfig
+	}
+	if _, err := os.Stat(path); err != nil {
+		return nil, "", hinted{fmt.Errorf("reading the configuration: %w", err), "the daemon needs a configuration; the smallest is two lines, see the README"}
+	}
+	g := *f
+	g.config = path
+	cfg, err := a.settings(&g)
+	if err != nil {
+		return nil, "", err
+	}
+	path, err = filepath.Abs(path)
+	return cfg, path, err
+}
+
+// limitMemory lets the garbage collector know of the container's limit.
+func limitMemory(log *zap.Logger) {
+	limit, err := memlimit.Set(memlimit.WithRatio(0.9), memlimit.WithProvider(memlimit.FromCgroup))
+	if err == nil && limit > 0 && limit < math.MaxInt64 {
+		log.Info("the memory limit of the cgroup is heeded", zap.Int64("bytes", limit))
+	}
+}
+
+// openState opens the journal. Without a folder that can be written, the daemon watches and writes nothing.
+func (s *service) openState(cfg *config.Config) {
+	s.stateDir = cfg.State.Dir
+	if s.stateDir == "" {
+		s.stateDir = config.Default().State.Dir
+	}
+	j, err := journal.Open(s.stateDir)
+	if err != nil {
+		s.stateErr = err
+		s.log.Error("the state folder cannot be written: plumbline reports, and writes nothing to AWS", zap.String("dir", s.stateDir), zap.Error(err))
+		return
+	}
+	s.journal = j
+}
+
+// build makes the sources, targets and the loop of a configuration. Nothing of it runs yet.
+func (s *service) build(ctx context.Context, cfg *config.Config) (*generation, error) {
+	g := &generation{cfg: cfg, began: time.Now()}
+	hooks := web.WebhooksConfig{Nudge: func(name string) { g.loop.Nudge(name) }, Log: s.log}
+	origins, err := openOrigins(cfg, &worldFlags{}, nil, s.stateDir)
+	if err != nil {
+		return nil, err
+	}
+	loop := sync.LoopConfig{
+		Instance: cfg.Name, Interval: cfg.Drift.Interval, Sweep: cfg.Drift.FullInterval, Log: s.log,
+		OnReport: func(r *sync.Report) { s.metrics.Report(r); s.decide.report(r) },
+		OnSource: s.metrics.Source,
+	}
+	for i, o := range origins {
+		feed := sync.Feed{Source: o.source, Interval: cfg.Sources[i].Interval, Origin: o.Origin}
+		if feed.Last = s.before(cfg.Sources[i]); feed.Last == nil {
+			feed.Last, _ = o.source.Last(ctx)
+		}
+		loop.Feeds = append(loop.Feeds, feed)
+		if file := cfg.Sources[i].Webhook.SecretFile; file != "" {
+			hooks.Hooks = append(hooks.Hooks, web.Hook{Source: o.name, Secret: func() ([]byte, error) { return readSecret(file) }})
+		}
+	}
+	g.hooks = web.Webhooks(hooks)
+	for _, t := range cfg.Targets {
+		target, err := s.target(ctx, cfg, t)
+		if err != nil {
+			return nil, err
+		}
+		loop.Targets = append(loop.Targets, target)
+	}
+	g.loop = sync.NewLoop(loop)
+	return g, nil
+}
+
+// before returns what the loop that runs now has read last of a source that stays as it is.
+func (s *service) before(src config.Source) *source.Snapshot {
+	g := s.current.Load()
+	if g == nil || !slices.ContainsFunc(g.cfg.Sources, func(old config.Source) bool { return reflect.DeepEqual(old, src) }) {
+		return nil
+	}
+	for _, state := range g.loop.Sources() {
+		if state.Name == src.Name {
+			return state.Snapshot
+		}
+	}
+	return nil
+}
+
+// target opens a target with all that its passes need.
+func (s *service) target(ctx context.Context, cfg *config.Config, t config.Target) (sync.Target, error) {
+	r, err := s.app.reader(ctx, &worldFlags{}, cfg, t, readerOptions{log: s.log, observe: s.metrics.Attempts(t.Name, t.Region)})
+	if err != nil {
+		return sync.Target{}, err
+	}
+	st := targetOf(t, cfg, r)
+	st.Journal, st.Writer = s.journal, live.NewWriter(r)
+	if s.stateErr != nil {
+		st.NoWrite = fmt.Sprintf("the state folder cannot be written: %v", s.stateErr)
+	}
+	key := t.Name + "/" + t.Account + "/" + t.Region
+	if s.memories[key] == nil {
+		s.memories[key] = &sync.Memory{}
+	}
+	st.Memory = s.memories[key]
+	return st, nil
+}
+
+// generations runs the loop of one configuration after the other.
+func (s *service) generations(ctx context.Context, path string) {
+	var group stdsync.WaitGroup
+	defer group.Wait()
+	reload := make(chan string, 1)
+	ask := func(why string) {
+		select {
+		case reload <- why:
+		default:
+		}
+	}
+	group.Go(func() {
+		if err := source.WatchFile(ctx, path, func() { ask("the file has changed") }); err != nil && ctx.Err() == nil {
+			s.log.Warn("the configuration file cannot be watched; SIGHUP reads it again", zap.Error(err))
+		}
+	})
+	group.Go(func() { onSignals(ctx, func() { ask("SIGHUP") }, func() { s.current.Load().loop.Nudge("") }) })
+	group.Go(func() { s.watchdog(ctx) })
+	for ctx.Err() == nil {
+		g := s.current.Load()
+		running, stop := context.WithCancel(ctx)
+		done := make(chan struct{})
+		go func() { g.loop.Run(running); close(done) }()
+		next := s.awaitReload(ctx, reload, g)
+		stop()
+		<-done
+		if next != nil {
+			s.current.Store(next)
+			s.metrics.Forget(targetNames(next.cfg), sourceNames(next.cfg))
+		}
+	}
+}
+
+// awaitReload waits for a new configuration that is good and different, and prepares it while the old one runs.
+// It returns nil when ctx ends.
+func (s *service) awaitReload(ctx context.Context, reload <-chan string, g *generation) *generation {
+	for {
+		var why string
+		select {
+		case <-ctx.Done():
+			return nil
+		case why = <-reload:
+		}
+		cfg, _, err := s.app.daemonConfig(s.flags)
+		var next *generation
+		switch {
+		case err == nil && config.Equal(cfg, g.cfg):
+			s.log.Info("the configuration was read again and is the same", zap.String("because", why))
+			s.metrics.ConfigReload(true, time.Now())
+			continue
+		case err == nil:
+			err = s.fixed(g.cfg, cfg)
+		}
+		if err == nil {
+			next, err = s.build(ctx, cfg)
+		}
+		s.metrics.ConfigReload(err == nil, time.Now())
+		if err != nil {
+			s.log.Error("the new configuration is not good; the old one stays in force", zap.String("because", why), zap.Error(err))
+			continue
+		}
+		s.setLevel(cfg.Log)
+		s.log.Info("a new configuration is in force", zap.String("because", why), zap.Int("sources", len(cfg.Sources)), zap.Int("targets", len(cfg.Targets)))
+		return next
+	}
+}
+
+// fixed refuses changes that take a restart: a running process keeps its listeners and its state folder.
+func (s *service) fixed(old, now *config.Config) error {
+	switch {
+	case !reflect.DeepEqual(old.Web, now.Web):
+		return errors.New("web: the addresses change with a restart only")
+	case old.State.Dir != now.State.Dir:
+		return errors.New("state.dir: the folder changes with a restart only")
+	case old.Log.Format != now.Log.Format:
+		return errors.New("log.format: the format changes with a restart only")
+	}
+	return nil
+}
+
+// listen opens the listeners and serves them until the returned function is called.
+func (s *service) listen(ctx context.Context, cfg *config.Config) (stop func(), err error) {
+	v, _ := buildVersion()
+	serving, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var group stdsync.WaitGroup
+	stop = func() { cancel(); group.Wait() }
+	open := func(address, what string) (net.Listener, error) {
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			return nil, hinted{fmt.Errorf("listening on %s for %s: %w", address, what, err), "choose another address under web in the configuration"}
+		}
+		s.log.Info("listening", zap.String("for", what), zap.String("address", l.Addr().String()))
+		return l, nil
+	}
+	admin, err := open(cfg.Web.Listen, "status, health and metrics")
+	if err != nil {
+		stop()
+		return nil, err
+	}
+	handler := web.Admin(web.AdminConfig{
+		Version: v, Instance: cfg.Name, Log: s.log,
+		Alive: s.alive, Ready: s.ready,
+		Metrics: promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 10, Timeout: 30 * time.Second}),
+		Reports: func() []*sync.Report { return s.current.Load().loop.Reports() },
+		Sources: func() []sync.SourceState { return s.current.Load().loop.Sources() },
+		Refresh: func() { s.current.Load().loop.Nudge("") },
+	})
+	group.Go(func() { s.served(web.Serve(serving, admin, handler, web.ServeConfig{Log: s.log})) })
+	if cfg.Web.WebhookListen == "" {
+		return stop, nil
+	}
+	hooks, err := open(cfg.Web.WebhookListen, "webhooks")
+	if err != nil {
+		stop()
+		return nil, err
+	}
+	// Which sources have a webhook changes with the configuration.
+	hookHandler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.current.Load().hooks.ServeHTTP(w, r) })
+	group.Go(func() { s.served(web.Serve(serving, hooks, hookHandler, web.ServeConfig{Log: s.log})) })
+	return stop, nil
+}
+
+func (s *service) served(err error) {
+	if err != nil {
+		s.log.Error("serving has ended", zap.Error(err))
+	}
+}
+
+// ready reports whether a target has had its first report.
+func (s *service) ready() error {
+	for _, r := range s.current.Load().loop.Reports() {
+		if !r.Waiting {
+			return nil
+		}
+	}
+	return errors.New("no target has been looked at yet")
+}
+
+// quiet is how many intervals may pass without any report before the daemon counts as dead. Trouble in AWS or
+// git ends a pass with an error, so only a bug of ours can keep all of them silent for so long.
+const quiet = 20
+
+// alive reports whether passes still end. It stays green while AWS or git is away.
+func (s *service) alive() error {
+	g := s.current.Load()
+	latest := g.began
+	for _, r := range g.loop.Reports() {
+		if r.Finished.After(latest) {
+			latest = r.Finished
+		}
+	}
+	if silent := time.Since(latest); silent > quiet*g.cfg.Drift.Interval+10*time.Minute {
+		return fmt.Errorf("no pass has ended for %s", silent.Round(time.Second))
+	}
+	return nil
+}
+
+// notify tells systemd, where it is there.
+func notify(log *zap.Logger, state string) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		log.Warn("systemd cannot be told", zap.Error(err))
+	}
+}
+
+// watchdog tells systemd, where it asks for that, that passes still end.
+func (s *service) watchdog(ctx context.Context) {
+	interval, err := daemon.SdWatchdogEnabled(false)
+	if err != nil || interval == 0 {
+		return
+	}
+	tick := time.NewTicker(interval / 2)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if s.alive() == nil {
+				notify(s.log, daemon.SdNotifyWatchdog)
+			}
+		}
+	}
+}
+
+func targetNames(cfg *config.Config) []string {
+	var names []string
+	for _, t := range cfg.Targets {
+		names = append(names, t.Name)
+	}
+	return names
+}
+
+func sourceNames(cfg *config.Config) []string {
+	var names []string
+	for _, s := range cfg.Sources {
+		names = append(names, s.Name)
+	}
+	return names
+}

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/text"
+	"github.com/spf13/cobra"
+
+	"github.com/plumbline/plumbline/config"
+	"github.com/plumbline/plumbline/sync"
+	"github.com/plumbline/plumbline/web"
+)
+
+func statusCommand(a *app) *cobra.Command {
+	var f worldFlags
+	var url, output string
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Ask a running daemon how things are",
+		Long: `Ask a running daemon how its sources, targets and pipelines are.
+
+Exit codes: 0 everything is in order; 1 an error, or the daemon cannot be asked;
+2 something needs a person: a pipeline that is not in sync, a change that is held.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if output != "text" && output != "json" {
+				return badOutput(output, "text", "json")
+			}
+			address, err := a.statusURL(&f, url)
+			if err != nil {
+				return err
+			}
+			ctx, cancel := context.WithTimeout(cmd.Context(), 10*time.Second)
+			defer cancel()
+			status, err := (&web.Client{URL: address}).Status(ctx)
+			if err != nil {
+				return hinted{err, "is the daemon running? --url names another address"}
+			}
+			if output == "json" {
+				err = writeJSON(a.stdout, status)
+			} else {
+				a.printStatus(status)
+			}
+			if err == nil && troubles(status) > 0 {
+				return exitCode(exitDifferences)
+			}
+			return err
+		},
+	}
+	f.addConfig(cmd)
+	cmd.Flags().StringVar(&url, "url", "", "address of the daemon (default web.listen of the configuration, else http://127.0.0.1:8080)")
+	outputFlag(cmd, &output, "text or json")
+	return cmd
+}
+
+// statusURL returns the address of the daemon.
+func (a *app) statusURL(f *worldFlags, url string) (string, error) {
+	if url == "" {
+		cfg, err := a.settings(f)
+		if err != nil {
+			return "", err
+		}
+		url = cfg.Web.Listen
+		if url == "" {
+			url = config.Default().Web.Listen
+		}
+		url = strings.Replace(url, "0.0.0.0:", "127.0.0.1:", 1)
+		if strings.HasPrefix(url, ":") {
+			url = "127.0.0.1" + url
+		}
+	}
+	if !strings.Contains(url, "://") {
+		url = "http://" + url
+	}
+	return url, nil
+}
+
+// troubles counts what needs a person.
+func troubles(s *web.Status) int {
+	n := 0
+	for _, src := range s.Sources {
+		if src.Error != "" {
+			n++
+		}
+	}
+	for _, t := range s.Targets {
+		if t.Error != "" {
+			n++
+		}
+		for _, p := range t.Pipelines {
+			if p.Status != sync.StatusSynced && p.Status != "" {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+func (a *app) printStatus(s *web.Status) {
+	w := a.stdout
+	fmt.Fprintf(w, "plumbline %s, instance %s\n", s.Version, s.Instance)
+	for _, src := range s.Sources {
+		at := short(src.Commit)
+		if at == "" {
+			at = "a folder"
+		}
+		fmt.Fprintf(w, "source %s: %s, %s\n", printable(src.Name), at, count(src.Files, "file"))
+		if src.Error != "" {
+			fmt.Fprintf(w, "  %s cannot be read since %s: %s\n", a.paint(text.FgRed, "!"), a.when(src.Since), printable(src.Error))
+		}
+	}
+	held := map[string]sync.ChangeDocument{}
+	for _, c := range s.Changes {
+		held[c.Target+"\x00"+c.Pipeline] = c
+	}
+	for _, t := range s.Targets {
+		a.printTarget(t, held)
+	}
+	if n := troubles(s); n > 0 {
+		fmt.Fprintf(w, "%d things need you.\n", n)
+		return
+	}
+	fmt.Fprintln(w, "Everything is in order.")
+}
+
+func (a *app) printTarget(t sync.TargetDocument, changes map[string]sync.ChangeDocument) {
+	w := a.stdout
+	counts := map[sync.Status]int{}
+	for _, p := range t.Pipelines {
+		counts[p.Status]++
+	}
+	fmt.Fprintf(w, "target %s %s (%s): %d synced, looked at %s\n", t.Name, t.Region, or(t.Account), counts[sync.StatusSynced], a.when(t.Finished))
+	if t.Error != "" {
+		fmt.Fprintf(w, "  %s %s\n", a.paint(text.FgRed, "!"), printable(t.Error))
+	}
+	for _, p := range t.Pipelines {
+		if p.Status == sync.StatusSynced || p.Status == "" {
+			continue
+		}
+		why := p.Why
+		if c, ok := changes[t.Name+"\x00"+p.Name]; ok {
+			why = string(c.Outcome)
+			switch {
+			case c.Hold != "":
+				why += " (" + string(c.Hold) + "): " + c.Reason
+			case c.Error != "":
+				why += ": " + c.Error
+			}
+		}
+		fmt.Fprintf(w, "  %s %s: %s; %s\n", a.paint(text.FgYellow, "!"), printable(p.Name), p.Status, printable(why))
+	}
+}
+
+func short(commit string) string { return commit[:min(12, len(commit))] }

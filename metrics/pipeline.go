@@ -1,0 +1,198 @@
+package metrics
+
+import (
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+
+	"github.com/plumbline/plumbline/sync"
+)
+
+// pipelineState is what the reports so far amount to for one pipeline.
+type pipelineState struct {
+	labels   []*dto.LabelPair
+	statuses [][]*dto.LabelPair // :: as statuses
+	edits    [][]*dto.LabelPair // :: as edits
+
+	status sync.Status
+	live   bool
+	drift  condition
+	fields [3]int // :: as edits → how many
+	pend   condition
+	hold   sync.Hold
+
+	attempt  time.Time // of a change; zero for none
+	success  bool      // of that attempt
+	reverted []time.Time
+	fighting bool
+	fights   int
+}
+
+// condition is something that a pipeline is or is not, and since when.
+type condition struct {
+	known bool // somebody looked
+	on    bool
+	since time.Time // while on
+}
+
+// set notes how it was found and reports whether it has just begun.
+func (c *condition) set(on bool, at time.Time) (began bool) {
+	began = on && !c.on
+	if began {
+		c.since = at
+	}
+	c.known, c.on = true, on
+	return began
+}
+
+// newPipeline prepares the labels of all series that the pipeline may have.
+func (t *target) newPipeline(name string) *pipelineState {
+	p := &pipelineState{labels: with(t.labels, pair("pipeline", name))}
+	for _, s := range t.words.statuses {
+		p.statuses = append(p.statuses, with(p.labels, s))
+	}
+	return p
+}
+
+// lose notes that the pipeline could not be seen. It has not stopped being drifted or pending by that.
+func (p *pipelineState) lose() { p.status, p.hold = sync.StatusUnknown, sync.HoldNone }
+
+// see takes in what a pass found and did, and reports whether drift was found that was not known. The report
+// tells the state before the changes of its pass; what counts here is the state after them, or else a pipeline
+// whose drift is reverted at once would seem drifted until the next pass, and one that was applied pending.
+func (p *pipelineState) see(s *sync.State, c *sync.Change, at time.Time) (detected bool) {
+	done := c != nil && c.Outcome == sync.Applied
+	p.status, p.live = s.Status, s.Live != nil || done
+	if done && c.Differs() {
+		p.status = sync.StatusSynced
+	}
+	p.hold = sync.HoldNone
+	if c != nil && c.Outcome == sync.Held && c.Differs() {
+		p.hold = c.Hold
+	}
+	if s.Status == sync.StatusUnknown {
+		return false
+	}
+	pending := isPending(s, c)
+	if s.Status == sync.StatusInvalid {
+		// Nothing was compared. That git asks for something is known all the same, if a file does.
+		if pending {
+			p.pend.set(true, at)
+		}
+		return false
+	}
+	p.pend.set(pending && !done, at)
+	drifted := isDrifted(s, c)
+	detected = drifted && !p.drift.on
+	p.drift.set(drifted && !done, at)
+	p.count(c)
+	if fighting := p.hold == sync.HoldFight; fighting != p.fighting {
+		if p.fighting = fighting; fighting {
+			p.fights++
+		}
+	}
+	if done && reverts(c) {
+		p.revert(at)
+	}
+	return detected
+}
+
+func isDrifted(s *sync.State, c *sync.Change) bool {
+	return s.Status == sync.StatusDrifted || c != nil && reverts(c)
+}
+
+// isPending reports whether git asks for something. A difference that only somebody else made is none, also
+// where git is to win.
+func isPending(s *sync.State, c *sync.Change) bool {
+	return s.Status == sync.StatusPending || c != nil && c.Wanted() && (c.Cause == sync.CauseGit || c.Cause == sync.CauseBoth)
+}
+
+// reverts reports whether a change undoes what somebody else did.
+func reverts(c *sync.Change) bool {
+	return c.Cause == sync.CauseDrift || c.Cause == sync.CauseBoth || c.Cause == sync.CauseUnexplained
+}
+
+// attempted reports whether a change was tried in its pass, and not only left for later.
+func attempted(c *sync.Change) bool {
+	return c.Outcome == sync.Applied || c.Outcome == sync.Failed && (!c.At.IsZero() || c.Took > 0)
+}
+
+// count counts the fields of drift as seen from the file: what live has and the file has not was added.
+func (p *pipelineState) count(c *sync.Change) {
+	p.fields = [3]int{}
+	if c == nil {
+		return
+	}
+	for _, e := range c.Edits {
+		switch {
+		case e.New == nil:
+			p.fields[0]++
+		case e.Old == nil:
+			p.fields[1]++
+		default:
+			p.fields[2]++
+		}
+	}
+}
+
+// A difference that keeps coming back within so short a time has somebody behind it who also believes to be
+// right: another tool, or another instance.
+const (
+	fightReverts = 3
+	fightTime    = time.Hour
+)
+
+// revert notes that drift was reverted.
+func (p *pipelineState) revert(at time.Time) {
+	p.reverted = append(p.reverted, at)
+	if len(p.reverted) < fightReverts {
+		return
+	}
+	p.reverted = p.reverted[len(p.reverted)-fightReverts:]
+	if at.Sub(p.reverted[0]) <= fightTime {
+		p.fights++
+	}
+}
+
+// tried notes an attempted change.
+func (p *pipelineState) tried(c *sync.Change, finished time.Time) {
+	p.success, p.attempt = c.Outcome == sync.Applied, c.At
+	if c.At.IsZero() {
+		p.attempt = finished
+	}
+}
+
+// render adds the pipeline's series.
+func (p *pipelineState) render(out *samples, words *vocabulary) {
+	for i, s := range statuses {
+		out.add(pipelineSyncStatus, p.statuses[i], boolean(s == p.status))
+	}
+	if p.drift.known {
+		out.add(pipelineDrifted, p.labels, boolean(p.drift.on))
+	}
+	if p.drift.on {
+		out.at(pipelineDriftSince, p.labels, p.drift.since)
+		if p.edits == nil { // most pipelines never drift
+			for _, e := range words.edits {
+				p.edits = append(p.edits, with(p.labels, e))
+			}
+		}
+		for i := range edits {
+			out.add(pipelineDriftFields, p.edits[i], float64(p.fields[i]))
+		}
+	}
+	if p.pend.known {
+		out.add(pipelinePending, p.labels, boolean(p.pend.on))
+	}
+	if p.pend.on {
+		out.at(pipelinePendingSince, p.labels, p.pend.since)
+	}
+	if p.hold != sync.HoldNone {
+		out.add(pipelineHeld, with(p.labels, pair("reason", string(p.hold))), 1)
+	}
+	if !p.attempt.IsZero() {
+		out.add(pipelineLastApplySuccess, p.labels, boolean(p.success))
+		out.at(pipelineLastApply, p.labels, p.attempt)
+	}
+	out.add(fights, p.labels, float64(p.fights))
+}
