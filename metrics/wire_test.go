@@ -42,7 +42,7 @@ func TestRealPasses(t *testing.T) {
 	writer := live.NewWriter(reader)
 	commit := strings.Repeat("ab", 20)
 	snapshot := &source.Snapshot{
-		Source: "git", Revision: commit, Commit: commit, Time: time.Now().Add(-time.Minute), Commits: []source.Commit{{ID: commit}},
+		Source: "git", Revision: commit, Commit: commit, Time: time.Now().Add(-time.Minute), Commits: []source.Commit{{ID: commit, Time: time.Now().Add(-time.Minute)}},
 		Files: []source.File{{Path: "web.json", Data: []byte(document), Commit: commit}, {Path: "broken.json", Data: []byte("{"), Commit: commit}},
 	}
 	in := sync.Input{

@@ -1,0 +1,319 @@
+package main
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"net/http/cgi"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/plumbline/plumbline/emulator"
+)
+
+// TestWebhook follows a repository on a git server: the daemon looks at it once an hour, and at once when it is
+// told, though not more often than it must.
+func TestWebhook(t *testing.T) {
+	git, err := exec.LookPath("git")
+	if err != nil {
+		t.Skip("git is not installed, so there is no git server")
+	}
+	s := newSite(t, "")
+	var fetches atomic.Int64
+	backend := &cgi.Handler{Path: git, Args: []string{"http-backend"}, Env: []string{"GIT_PROJECT_ROOT=" + s.dir, "GIT_HTTP_EXPORT_ALL=1"}}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/git-upload-pack") {
+			fetches.Add(1)
+		}
+		backend.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	config := strings.Replace(siteConfig, "source: {url: repo, name: team, interval: 1s}",
+		"source: {url: "+server.URL+"/repo, name: team, interval: 1h, webhook: {secretFile: secret}}", 1)
+	config = strings.Replace(config, "drift: {interval: 1s}", "drift: {interval: 1h}", 1)
+	s.write("plumbline.yaml", strings.Replace(config, `web: {listen: "127.0.0.1:0"}`, `web: {listen: "127.0.0.1:0", webhookListen: "localhost:0"}`, 1))
+	s.write("secret", "hush\n")
+	s.commit([]string{"web"}, "one")
+	s.start()
+	s.eventually("the first commit is live in both regions", s.isLive("web", "one"))
+	hooks := s.address("webhooks")
+
+	hook := func(source, secret string) int {
+		body := []byte(`{"ref":"refs/heads/main"}`)
+		mac := hmac.New(sha256.New, []byte(secret))
+		mac.Write(body)
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, hooks+"/webhooks/"+source, bytes.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("X-Hub-Signature-256", "sha256="+hex.EncodeToString(mac.Sum(nil)))
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		return resp.StatusCode
+	}
+	s.commit([]string{"web"}, "two")
+	for _, tt := range []struct {
+		source, secret string
+		want           int
+	}{{"team", "wrong", http.StatusUnauthorized}, {"other", "hush", http.StatusNotFound}, {"team", "hush", http.StatusAccepted}} {
+		if got := hook(tt.source, tt.secret); got != tt.want {
+			t.Errorf("a webhook for %s signed with %s gets %d", tt.source, tt.secret, got)
+		}
+	}
+	s.eventually("the second commit is live", s.isLive("web", "two"))
+
+	before := fetches.Load()
+	for i := range 10 {
+		s.commit([]string{"web"}, fmt.Sprintf("burst-%d", i))
+		hook("team", "hush")
+	}
+	s.eventually("the last of ten pushes is live", s.isLive("web", "burst-9"))
+	if n := fetches.Load() - before; n > 4 {
+		t.Errorf("ten pushes in a burst made %d fetches", n)
+	}
+	s.write("secret", "changed\n") // rotated under the running daemon
+	s.eventually("the new secret counts", func() bool { return hook("team", "changed") == http.StatusAccepted })
+
+	// The listener of the webhooks has nothing else on it.
+	if code, _ := s.get(hooks + "/metrics"); code != http.StatusNotFound {
+		t.Errorf("/metrics on the webhooks' listener answers %d", code)
+	}
+	if strings.Contains(s.log.String(), "hush") {
+		t.Error("the secret is in the log")
+	}
+}
+
+// TestFolder watches a folder: a file that is saved is live at once, as is a volume that Kubernetes swaps.
+func TestFolder(t *testing.T) {
+	s := newSite(t, "")
+	config := strings.Replace(siteConfig, "source: {url: repo, name: team, interval: 1s}", "source: {dir: volume, name: team, interval: 1h}", 1)
+	s.write("plumbline.yaml", strings.Replace(config, "drift: {interval: 1s}", "drift: {interval: 1h}", 1))
+	s.write("volume/web.json", pipelineFile("web", "one"))
+	s.start()
+	s.eventually("the folder is live", s.isLive("web", "one"))
+	s.write("volume/.web.json.swp", "{")
+	s.write("volume/web.json", pipelineFile("web", "two"))
+	s.eventually("the saved file is live", s.isLive("web", "two"))
+	s.write("volume/new", pipelineFile("web", "three"))
+	if err := os.Rename("volume/new", "volume/web.json"); err != nil {
+		t.Fatal(err)
+	}
+	s.eventually("the file that was put in its place is live", s.isLive("web", "three"))
+
+	// Kubernetes: a hidden folder for each state, a link to the present one, and links to its files.
+	mount := func(state, project string) {
+		s.write("volume/.."+state+"/web.json", pipelineFile("web", project))
+		if err := os.Symlink(".."+state, "volume/..next"); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename("volume/..next", "volume/..data"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mount("a", "four")
+	if err := os.Remove("volume/web.json"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("..data/web.json", "volume/web.json"); err != nil {
+		t.Fatal(err)
+	}
+	s.eventually("the mounted file is live", s.isLive("web", "four"))
+	mount("b", "five")
+	s.eventually("the swapped volume is live", s.isLive("web", "five"))
+}
+
+// TestTrouble takes the repository away in several ways: nothing live changes by it, the daemon says so and stays
+// healthy, and goes on once the repository is back.
+func TestTrouble(t *testing.T) {
+	s := newSite(t, siteConfig)
+	s.commit([]string{"web", "api"}, "one")
+	s.start()
+	s.eventually("the repository is live", func() bool { return s.isLive("web", "one")() && s.isLive("api", "one")() })
+	admin := s.address("status, health and metrics")
+	repo := filepath.Join(s.dir, "repo")
+	head, err := os.ReadFile(filepath.Join(repo, "refs/heads/main"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, trouble := range []struct {
+		name        string
+		begin, end  func() error
+		sourceError bool
+	}{
+		{"gone", func() error { return os.Rename(repo, repo+".away") }, func() error { return os.Rename(repo+".away", repo) }, true},
+		{"branch deleted", func() error { return os.Remove(filepath.Join(repo, "refs/heads/main")) },
+			func() error { return os.WriteFile(filepath.Join(repo, "refs/heads/main"), head, 0o600) }, true},
+		{"emptied", func() error {
+			_, err := s.repo.Commit("nothing", map[string]string{"web.json": "", "api.json": ""})
+			return err
+		}, func() error { s.commit([]string{"web", "api"}, "one"); return nil }, false},
+	} {
+		t.Run(trouble.name, func(t *testing.T) {
+			if err := trouble.begin(); err != nil {
+				t.Fatal(err)
+			}
+			if trouble.sourceError {
+				s.eventually("the trouble is told", func() bool {
+					_, body := s.get(admin + "/metrics")
+					return strings.Contains(body, `plumbline_source_up{source="team"} 0`)
+				})
+			} else {
+				time.Sleep(2 * time.Second)
+			}
+			s.aws.ResetCalls()
+			time.Sleep(3 * time.Second)
+			for _, call := range s.aws.Calls() {
+				switch call.Operation {
+				case "CreatePipeline", "UpdatePipeline", "DeletePipeline", "TagResource", "UntagResource":
+					t.Errorf("%s of %s", call.Operation, call.Pipeline)
+				}
+			}
+			if len(s.aws.Calls()) == 0 {
+				t.Error("drift detection has stopped")
+			}
+			if code, body := s.get(admin + "/healthz"); code != http.StatusOK {
+				t.Errorf("/healthz answers %d: %s", code, body)
+			}
+			if err := trouble.end(); err != nil {
+				t.Fatal(err)
+			}
+			s.eventually("the source is up again", func() bool {
+				_, body := s.get(admin + "/metrics")
+				return strings.Contains(body, `plumbline_source_up{source="team"} 1`)
+			})
+		})
+	}
+	s.commit([]string{"web", "api"}, "two")
+	s.eventually("it goes on", s.isLive("web", "two"))
+}
+
+// TestTwins lets two daemons of the same name keep the same targets, by mistake: they end in the same state, and
+// no pipeline is written back to an older commit.
+func TestTwins(t *testing.T) {
+	s := newSite(t, siteConfig)
+	names := []string{"a", "b", "c", "d", "e", "f", "g", "h"}
+	s.commit(names, "k00")
+	s.start()
+	twin := &site{person: s.person, aws: s.aws, url: s.url, repo: s.repo}
+	s.write("twin/plumbline.yaml", strings.NewReplacer("url: repo", "url: "+filepath.Join(s.dir, "repo")).Replace(siteConfig))
+	twin.person = &person{t, filepath.Join(s.dir, "twin")}
+	twin.start()
+	t.Cleanup(func() { twin.kill(syscall.SIGKILL) })
+	const pushes = 5
+	for i := 1; i <= pushes; i++ {
+		s.commit(names, fmt.Sprintf("k%02d", i))
+		time.Sleep(700 * time.Millisecond)
+	}
+	s.eventually("the last push is live", func() bool {
+		for _, name := range names {
+			if !s.isLive(name, fmt.Sprintf("k%02d", pushes))() {
+				return false
+			}
+		}
+		return true
+	})
+	time.Sleep(3 * time.Second)
+	writes := 0
+	for _, call := range s.aws.Calls() {
+		if call.Operation == "UpdatePipeline" && call.Code == "" {
+			writes++
+		}
+	}
+	for _, region := range []string{"us-east-1", "eu-west-1"} {
+		for _, name := range names {
+			// The versions that AWS kept tell the order in which they came.
+			last, _ := s.live(region, name)
+			_, n := s.live(region, name)
+			for v := n - 1; v >= 1 && v > n-9; v-- {
+				reply, err := api(s.url, region, "GetPipeline", fmt.Sprintf(`{"name":%q,"version":%d}`, name, v))
+				if err != nil {
+					t.Fatal(err)
+				}
+				_, after, _ := strings.Cut(string(reply), `"ProjectName":"`)
+				project, _, _ := strings.Cut(after, `"`)
+				if project > last {
+					t.Errorf("%s in %s was written back from %s to %s", name, region, project, last)
+				}
+				last = project
+			}
+		}
+	}
+	if most := 2 * len(names) * pushes * 11 / 10; writes > most {
+		t.Errorf("the twins made %d updates, where one of them makes at most %d", writes, most)
+	}
+}
+
+// TestFlat makes many passes with faults in a tenth of the calls: what the daemon holds does not grow.
+func TestFlat(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes a while")
+	}
+	s := newSite(t, strings.NewReplacer("drift: {interval: 1s}", "drift: {interval: 1s, fullInterval: 5s}").Replace(siteConfig))
+	s.commit([]string{"web", "api"}, "one")
+	s.start()
+	s.eventually("the repository is live", s.isLive("web", "one"))
+	admin := s.address("status, health and metrics")
+	for i, action := range []string{"error", "delay", "truncate-body", "empty-200", "html-200"} {
+		f := emulator.Fault{Action: action, Nth: 0, Delay: time.Millisecond, Code: "ThrottlingException", Status: 400, Message: "Rate exceeded"}
+		f.Operation = []string{"ListPipelines", "GetPipeline", "GetResources", "ListPipelines", "GetPipeline"}[i]
+		f.Nth, f.Count = 10*(i+1), 1
+		_ = s.aws.AddFault(f)
+	}
+	measure := func() (goroutines, files, heap float64) {
+		_, body := s.get(admin + "/metrics")
+		for line := range strings.Lines(body) {
+			fields := strings.Fields(line)
+			if len(fields) != 2 {
+				continue
+			}
+			var v float64
+			if _, err := fmt.Sscan(fields[1], &v); err != nil {
+				continue
+			}
+			switch fields[0] {
+			case "go_goroutines":
+				goroutines = v
+			case "process_open_fds":
+				files = v
+			case "go_memstats_heap_inuse_bytes":
+				heap = v
+			}
+		}
+		return
+	}
+	refresh := func() {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, admin+"/api/v1/refresh", http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp, err := http.DefaultClient.Do(req); err == nil {
+			resp.Body.Close()
+		}
+	}
+	for range 50 {
+		refresh()
+		time.Sleep(10 * time.Millisecond)
+	}
+	g1, f1, h1 := measure()
+	for range 300 {
+		refresh()
+		time.Sleep(5 * time.Millisecond)
+	}
+	g2, f2, h2 := measure()
+	if g2 > g1+5 || f2 > f1+5 || h2 > h1+20<<20 {
+		t.Errorf("goroutines %v → %v, descriptors %v → %v, heap %v → %v", g1, g2, f1, f2, h1, h2)
+	}
+}

@@ -1,0 +1,53 @@
+package web_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/plumbline/plumbline/web"
+)
+
+// TestClient asks the handler, and what else may listen at an address.
+func TestClient(t *testing.T) {
+	refreshed := 0
+	cfg := world()
+	cfg.Refresh = func() { refreshed++ }
+	serve := func(handler http.Handler) *web.Client {
+		server := httptest.NewServer(handler)
+		t.Cleanup(server.Close)
+		return &web.Client{URL: server.URL + "/", HTTP: server.Client()}
+	}
+	c := serve(web.Admin(cfg))
+	s, err := c.Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Version != "v1.2.3" || s.Instance != "platform" || len(s.Sources) != 2 || len(s.Targets) != 2 || len(s.Changes) != 2 || s.Sources[1].Error == "" {
+		t.Errorf("got %+v", s)
+	}
+	if err := c.Refresh(t.Context()); err != nil || refreshed != 1 {
+		t.Errorf("refreshed %d times: %v", refreshed, err)
+	}
+
+	page := serve(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("<html>")) }))
+	for _, tt := range []struct {
+		name   string
+		client *web.Client
+		want   string // in the error
+	}{
+		{"somebody else", serve(http.NotFoundHandler()), "answers 404 Not Found: is that where plumbline listens"},
+		{"a page", page, "reading the status"},
+		{"nobody", &web.Client{URL: "http://127.0.0.1:1"}, "connection refused"},
+		{"no URL", &web.Client{URL: ":"}, "missing protocol scheme"},
+		{"another scheme", &web.Client{URL: "gopher://x"}, "unsupported protocol"},
+	} {
+		if _, err := tt.client.Status(t.Context()); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)
+		}
+	}
+	if err := page.Refresh(t.Context()); err == nil || !strings.Contains(err.Error(), "200 OK") {
+		t.Errorf("a page that takes any request: %v", err)
+	}
+}
