@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	stdsync "sync"
@@ -76,6 +77,9 @@ func (d *decisions) news(subject, what string, trouble bool) (since time.Time, i
 
 // report logs what has changed since the target's report before.
 func (d *decisions) report(r *sync.Report) {
+	if errors.Is(r.Err, sync.ErrMoved) {
+		return // a newer commit came in between; the next pass is about to follow
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	target := zap.String("target", r.Target)
