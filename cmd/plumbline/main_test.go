@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -255,6 +256,7 @@ type readmeWorld struct {
 	dir    string
 	server *httptest.Server
 	ran    int
+	daemon string // the address of the running daemon
 }
 
 func newReadmeWorld(t *testing.T) *readmeWorld {
@@ -310,6 +312,13 @@ func (w *readmeWorld) run(root, line string) {
 		w.t.Errorf("the README has a command that this test does not know: %s", line)
 		return
 	}
+	switch args[1] {
+	case "run":
+		w.startDaemon()
+		return
+	case "status":
+		args = append(args, "--url", w.daemon)
+	}
 	ctx, cancel := context.WithCancel(w.t.Context())
 	defer cancel()
 	var stdout, stderr watched
@@ -323,6 +332,30 @@ func (w *readmeWorld) run(root, line string) {
 		w.t.Errorf("%s: exit code %d\n%s%s", line, code, stdout.String(), stderr.String())
 	}
 	w.t.Logf("$ %s\n%s%s", line, stdout.String(), stderr.String())
+}
+
+// startDaemon runs the daemon until the end of the test.
+func (w *readmeWorld) startDaemon() {
+	w.t.Setenv("PLUMBLINE_WEB_LISTEN", "127.0.0.1:0") // the README's port may be taken
+	ctx, stop := context.WithCancel(w.t.Context())
+	log, done := &watched{}, make(chan int, 1)
+	a := &app{stdout: log, stderr: log, getenv: os.Getenv, environ: os.Environ()}
+	go func() { done <- run(ctx, []string{"run"}, a) }()
+	w.t.Cleanup(func() {
+		stop()
+		if code := <-done; code != exitDone {
+			w.t.Errorf("plumbline run: exit code %d\n%s", code, log.String())
+		}
+	})
+	address := regexp.MustCompile(`"address":"([^"]+)"`)
+	for range 500 {
+		if m := address.FindStringSubmatch(log.String()); m != nil && strings.Contains(log.String(), "the source was read") {
+			w.daemon = "http://" + m[1]
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	w.t.Fatalf("the daemon does not start:\n%s", log.String())
 }
 
 // watched is an output that ends a command when it has said a certain thing.
