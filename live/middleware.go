@@ -97,6 +97,7 @@ func (x *exchange) readReply(ctx context.Context, in middleware.DeserializeInput
 }
 
 func (x *exchange) judge(resp *http.Response) error {
+	defer resp.Body.Close() // also of attempts that are repeated, which the SDK leaves open until they time out
 	data, err := readAll(resp.Body, x.op.limit)
 	id := resp.Header.Get("X-Amzn-Requestid")
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {

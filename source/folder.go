@@ -50,6 +50,9 @@ func (f folder) head(ctx context.Context) (string, error) {
 	return s.Revision, nil
 }
 
+func (f folder) last(context.Context) *Snapshot { return nil }
+func (f folder) close() error                   { return nil }
+
 func (f folder) snapshot(ctx context.Context) (*Snapshot, error) {
 	root, err := openFolder(f.cfg.Dir)
 	if err != nil {
@@ -63,7 +66,7 @@ func (f folder) snapshot(ctx context.Context) (*Snapshot, error) {
 	if err := readFolder(ctx, root, in, f.cfg.Path); err != nil {
 		return nil, err
 	}
-	s := &Snapshot{}
+	s := &Snapshot{Source: f.cfg.Name}
 	in.finish(s)
 	s.Revision = digest(s)
 	return s, nil
@@ -146,7 +149,7 @@ func listFolder(root *os.Root, dir string) ([]fs.DirEntry, error) {
 	}
 	defer d.Close()
 	entries, err := d.ReadDir(maxCost)
-	if err == io.EOF { // an empty folder
+	if errors.Is(err, io.EOF) { // an empty folder
 		err = nil
 	}
 	return entries, err

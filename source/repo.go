@@ -200,7 +200,7 @@ func (r *repo) find(id plumbing.Hash) (*filesystem.ObjectStorage, int64, error) 
 	for _, o := range r.objects {
 		size, err := o.EncodedObjectSize(id)
 		if err == nil || !isMissing(err) {
-			return o, size, readingError(id, err)
+			return o, size, damaged(id, err)
 		}
 	}
 	return nil, 0, readingError(id, errMissing)
@@ -217,19 +217,19 @@ func (r *repo) read(id plumbing.Hash, limit int64) (plumbing.ObjectType, []byte,
 	}
 	o, err := store.EncodedObject(plumbing.AnyObject, id)
 	if err != nil {
-		return 0, nil, readingError(id, err)
+		return 0, nil, damaged(id, err)
 	}
 	reader, err := o.Reader()
 	if err != nil {
-		return 0, nil, readingError(id, err)
+		return 0, nil, damaged(id, err)
 	}
 	defer reader.Close()
 	data := make([]byte, size)
 	if _, err := io.ReadFull(reader, data); err != nil {
-		return 0, nil, readingError(id, err)
+		return 0, nil, damaged(id, err)
 	}
 	if plumbing.ComputeHash(o.Type(), data) != id {
-		return 0, nil, readingError(id, errors.New("its contents do not match its name: the repository is damaged"))
+		return 0, nil, damaged(id, errors.New("its contents do not match its name: the repository is damaged"))
 	}
 	return o.Type(), data, nil
 }
@@ -238,7 +238,7 @@ func (r *repo) read(id plumbing.Hash, limit int64) (plumbing.ObjectType, []byte,
 func decodable(kind plumbing.ObjectType, data []byte) *plumbing.MemoryObject {
 	o := &plumbing.MemoryObject{}
 	o.SetType(kind)
-	o.Write(data) // appends to memory, and cannot fail
+	_, _ = o.Write(data) // appends to memory, and cannot fail
 	return o
 }
 
@@ -246,6 +246,24 @@ func decodable(kind plumbing.ObjectType, data []byte) *plumbing.MemoryObject {
 func isMissing(err error) bool {
 	return errors.Is(err, plumbing.ErrObjectNotFound) || errors.Is(err, dotgit.ErrPackfileNotFound) ||
 		errors.Is(err, dotgit.ErrIdxNotFound) || errors.Is(err, fs.ErrNotExist)
+}
+
+// damage is an error of the store: what it holds is not what was once put in.
+type damage struct{ error }
+
+func (d damage) Unwrap() error { return d.error }
+
+func damaged(id plumbing.Hash, err error) error {
+	if err = readingError(id, err); err != nil {
+		return damage{err}
+	}
+	return nil
+}
+
+// isDamage reports whether fetching a repository afresh could help.
+func isDamage(err error) bool {
+	var d damage
+	return errors.As(err, &d) || errors.Is(err, errMissing)
 }
 
 func readingError(id plumbing.Hash, err error) error {
@@ -289,7 +307,7 @@ func attempt(ctx context.Context, path string, do func(r *repo, last bool) error
 func once(path string, do func(*repo) error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("reading repository %s: the git library gave up on what it holds: %v", path, p)
+			err = damage{fmt.Errorf("reading repository %s: the git library gave up on what it holds: %v", path, p)}
 		}
 	}()
 	r, err := openRepo(path)

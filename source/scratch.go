@@ -45,17 +45,21 @@ func NewScratch(dir string) (*Scratch, error) {
 	if len(there) > 0 {
 		return nil, fmt.Errorf("creating repository: %s is not empty", dir)
 	}
+	if err := initBare(dir); err != nil {
+		return nil, fmt.Errorf("creating repository: %w", err)
+	}
+	return &Scratch{dir: dir}, nil
+}
+
+// initBare makes a bare repository in an empty folder.
+func initBare(dir string) error {
 	store := filesystem.NewStorage(osfs.New(dir), cache.NewObjectLRU(0))
 	config := "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n"
-	err = errors.Join(
+	return errors.Join(
 		store.Init(),
 		store.SetReference(plumbing.NewSymbolicReference(plumbing.HEAD, scratchBranch)),
 		os.WriteFile(filepath.Join(dir, "config"), []byte(config), 0o644),
 	)
-	if err != nil {
-		return nil, fmt.Errorf("creating repository: %w", err)
-	}
-	return &Scratch{dir: dir}, nil
 }
 
 // Path returns the folder of the repository, which is what to clone and what [Config].URL takes.

@@ -1,12 +1,18 @@
-// Package source says where the desired files come from: a folder, or a git repository that is opened in
-// place. [Open] checks a [Config]; [Source.Snapshot] reads everything at one moment into an immutable
-// [Snapshot]; [Source.Head] tells cheaply whether a newer one would differ.
+// Package source says where the desired files come from: a folder, a git repository on this machine, which is
+// opened in place, or one on a server, of which a mirror is kept. [Open] checks a [Config]; [Source.Snapshot]
+// reads everything at one moment into an immutable [Snapshot]; [Source.Head] tells cheaply whether a newer one
+// would differ; [Source.Watch] tells at once where that is possible.
+//
+// A server is asked for its references first, and only if the one that is followed has moved is it fetched
+// into the mirror: always to the same depth, without tags, into a bare repository. The mirror is a cache: it
+// is started afresh when it grows, ages or breaks, survives restarts, and belongs to one process. A server that
+// cannot be read is an [Error] whose [Kind] says why; the last good Snapshot is then still in [Source.Last].
 //
 // A repository is read straight from its objects: one reference is resolved to one commit, and only blobs of
-// that commit's tree are read. There is no checkout, no hook runs, no git program is needed, and nothing is
-// written, so no content of a repository can reach a file system. What a repository or folder holds is taken
-// as hostile: names, links, sizes and counts are judged before they are used, and what is not read becomes a
-// [pipeline.Problem] that says so, because a file that cannot be read must not be taken for a file that was
+// that commit's tree are read. There is no checkout, no hook runs, no git program is needed, and only the
+// mirrors are written, so no file of a repository can reach a file system. What a repository or folder holds is
+// taken as hostile: names, links, sizes and counts are judged before they are used, and what is not read becomes
+// a [pipeline.Problem] that says so, because a file that cannot be read must not be taken for a file that was
 // deleted. For the same reason a set that would be read in part only is an error.
 //
 // Only this package knows the git library, and no type of it is in the exported interface.
@@ -16,10 +22,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/plumbline/plumbline/pipeline"
@@ -28,8 +36,11 @@ import (
 // Config says where to read from. Exactly one of URL and Dir is set.
 type Config struct {
 	Name string // how reports and tags call the source; "" means [DefaultName]
-	URL  string // a git repository: the path of a local one, with a work tree or bare
 	Dir  string // a plain folder
+
+	// URL is a git repository: the path of a local one, with a work tree or bare, or https://host/path,
+	// ssh://user@host:port/path or user@host:path. http:// is for loopback addresses only.
+	URL string
 
 	// At most one of these, and only with URL. All empty means the branch that HEAD points to.
 	Branch string
@@ -41,7 +52,14 @@ type Config struct {
 	MaxFileSize  int64 // a larger file is a Problem; 0 means 1 MiB
 	MaxTotalSize int64 // more bytes than this in all files are an error; 0 means 32 MiB. History has the same again
 	MaxFiles     int   // more files than this are an error; 0 means 10,000
-	HistoryDepth int   // how many commits to look back, the current one included; 0 means 50
+	HistoryDepth int   // how many commits to look back, the current one included; 0 means 50. No mirror has more
+
+	// The rest is for repositories on a server.
+	StateDir string        // the folder of the mirrors, which is created; required
+	Timeout  time.Duration // for asking what there is; a fetch may take ten times as long. 0 means a minute
+	Auth     Auth
+	CAFile   string // certificates in PEM form that are trusted beside the system's; for https
+	Proxy    string // http://host:port, for https; "" means what HTTPS_PROXY and NO_PROXY say
 }
 
 // Snapshot is what a source held at one moment. It is shared and never changes: do not write to its slices.
@@ -108,16 +126,21 @@ func (s *Snapshot) Contains(commit string) bool {
 type Source struct {
 	cfg    Config
 	origin origin
+	good   atomic.Pointer[Snapshot]
 }
 
-// origin is a kind of place to read from. Both methods may be called concurrently.
+// origin is a kind of place to read from. Its methods may be called concurrently.
 type origin interface {
 	head(ctx context.Context) (string, error)
 	snapshot(ctx context.Context) (*Snapshot, error)
+	last(ctx context.Context) *Snapshot // that of an earlier process, or nil
+	view() view
+	close() error
 }
 
 // Open checks the config and that there is a folder or a repository to read. Whether the branch, tag, commit
-// and path exist is for [Source.Snapshot] to say, as they may come and go.
+// and path exist is for [Source.Snapshot] to say, as they may come and go, and so is all about a server: only
+// the state folder is opened for one, and it is an error if another process has it. [Source.Close] gives it back.
 func Open(cfg Config) (*Source, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
@@ -131,6 +154,14 @@ func Open(cfg Config) (*Source, error) {
 		}
 		s.origin = folder{cfg}
 		return s, root.Close()
+	}
+	if isRemote(cfg.URL) {
+		r, err := openRemote(cfg)
+		s.origin = r
+		if err != nil {
+			return nil, err
+		}
+		return s, nil
 	}
 	r, err := openRepo(cfg.URL)
 	if err != nil {
@@ -153,9 +184,25 @@ func (s *Source) Snapshot(ctx context.Context) (*Snapshot, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading source %s: %w", s.cfg.Name, err)
 	}
-	snap.Source = s.cfg.Name
+	s.good.Store(snap)
 	return snap, nil
 }
+
+// Last returns the last good Snapshot, for as long as the source cannot be read: what Snapshot returned last
+// or, in a process where it has not yet, what the mirror of a server kept from an earlier one. It asks no server
+// and does not wait for one. There may be none: a folder and a local repository keep nothing over a restart, a
+// mirror only the commit, so that a Config with other limits may not get it.
+func (s *Source) Last(ctx context.Context) (*Snapshot, bool) {
+	if snap := s.good.Load(); snap != nil {
+		return snap, true
+	}
+	snap := s.origin.last(ctx)
+	return snap, snap != nil
+}
+
+// Close gives back the state folder, once no other Source uses it, and closes connections. It is for remote
+// repositories, does nothing for others, and must come after all other calls.
+func (s *Source) Close() error { return s.origin.close() }
 
 // Head returns what [Snapshot.Revision] would be now: for a repository the commit that the reference names,
 // which takes no reading of files, for a folder a digest of what is in it.
@@ -167,16 +214,24 @@ func (s *Source) Head(ctx context.Context) (string, error) {
 	return head, nil
 }
 
-// DefaultName returns the name of a source that is given none: the last part of its path, without ".git". It
-// goes into tags that teammates share, so it holds nothing else of where things lie on this machine. It is ""
-// for a config that [Open] refuses.
+// DefaultName returns the name of a source that is given none. For a repository on a server that is its host
+// and path, without ".git". For what is on this machine it is the last part of the path: the name goes into
+// tags that teammates share, so it holds nothing else of where things lie here. It is "" for a config that
+// [Open] refuses.
 func DefaultName(cfg Config) string {
 	place := cfg.Dir
 	if place == "" {
 		place = cfg.URL
 	}
-	if place == "" || remoteForm(cfg.URL) != "" {
+	if place == "" {
 		return ""
+	}
+	if isRemote(cfg.URL) {
+		at, err := parseAddress(cfg.URL)
+		if err != nil {
+			return ""
+		}
+		return at.name()
 	}
 	// "." and ".." have a name only once they are absolute.
 	if abs, err := filepath.Abs(place); err == nil {
@@ -199,10 +254,8 @@ func (cfg Config) check() error {
 	case cfg.URL != "" && cfg.Dir != "":
 		return errors.New("a source has either a url (a git repository) or a dir (a folder), not both")
 	}
-	if form := remoteForm(cfg.URL); form != "" {
-		// The URL is not repeated: it may hold a password.
-		return fmt.Errorf("the url is of the form %s, which this version does not read: "+
-			"give the path of a repository on this machine, such as ./pipelines.git or /srv/git/pipelines.git", form)
+	if err := cfg.checkRemote(); err != nil {
+		return err
 	}
 	if err := cfg.checkRef(); err != nil {
 		return err
@@ -231,19 +284,34 @@ func (cfg Config) checkRef() error {
 	return nil
 }
 
-// remoteForm names the form of a URL that is no path on this machine, or returns "". As in git, a colon before
-// the first slash makes it host:path.
-func remoteForm(url string) string {
-	if scheme, _, ok := strings.Cut(url, "://"); ok {
-		return fmt.Sprintf("%.20q", scheme+"://…")
+// checkRemote checks what is said about a server.
+func (cfg Config) checkRemote() error {
+	if cfg.Timeout < 0 {
+		return errors.New("the timeout of a source cannot be negative")
 	}
-	if filepath.VolumeName(url) != "" {
-		return ""
+	if !isRemote(cfg.URL) {
+		if cfg.CAFile != "" || cfg.Proxy != "" {
+			return errors.New("proxy and caFile are for https, and the source is on this machine: leave them out")
+		}
+		return cfg.Auth.check("")
 	}
-	if i := strings.IndexAny(url, ":/"); i >= 0 && url[i] == ':' {
-		return "host:path"
+	at, err := parseAddress(cfg.URL)
+	switch {
+	case err != nil:
+		return err
+	case cfg.StateDir == "":
+		return errors.New("a repository on a server needs a state folder to keep a mirror in")
+	case at.scheme == "ssh" && (cfg.Proxy != "" || cfg.CAFile != ""):
+		return errors.New("proxy and caFile are for https, and the url is for ssh")
+	case !isProxy(cfg.Proxy):
+		return errors.New("proxy is not of the form http://host:port; a password cannot be in it")
 	}
-	return ""
+	return cfg.Auth.check(at.scheme)
+}
+
+func isProxy(s string) bool {
+	u, err := url.Parse(s)
+	return s == "" || err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.User == nil
 }
 
 func isHash(s string) bool {
@@ -275,10 +343,11 @@ func (cfg Config) withDefaults() Config {
 	orDefault(&cfg.MaxTotalSize, 32<<20)
 	orDefault(&cfg.MaxFiles, 10_000)
 	orDefault(&cfg.HistoryDepth, 50)
+	orDefault(&cfg.Timeout, time.Minute)
 	return cfg
 }
 
-func orDefault[T int | int64](v *T, otherwise T) {
+func orDefault[T int | int64 | time.Duration](v *T, otherwise T) {
 	if *v == 0 {
 		*v = otherwise
 	}

@@ -19,11 +19,30 @@ func TestOpenRefusesConfig(t *testing.T) {
 	}{
 		"nothing":          {Config{}, []string{"needs a url", "dir"}},
 		"both":             {Config{URL: s.Path(), Dir: s.Path()}, []string{"not both"}},
-		"https":            {Config{URL: "https://example.com/x.git"}, []string{"https://", "path of a repository"}},
-		"ssh":              {Config{URL: "ssh://git@example.com/x"}, []string{"ssh://"}},
-		"file":             {Config{URL: "file:///srv/x.git"}, []string{"file://", "give the path"}},
-		"codecommit":       {Config{URL: "codecommit::us-east-1://x"}, []string{"this version does not read"}},
-		"scp form":         {Config{URL: "git@example.com:x/y.git"}, []string{"host:path"}},
+		"no state folder":  {Config{URL: "https://example.com/x.git"}, []string{"state folder"}},
+		"http":             {Config{URL: "http://example.com/x.git", StateDir: "x"}, []string{"http://", "write https://"}},
+		"file":             {Config{URL: "file:///srv/x.git", StateDir: "x"}, []string{"file://", "give the path"}},
+		"ext":              {Config{URL: "ext::sh -c id", StateDir: "x"}, []string{"spaces"}},
+		"codecommit":       {Config{URL: "codecommit::us-east-1://x", StateDir: "x"}, []string{"codecommit", "which is not read"}},
+		"userinfo":         {Config{URL: "https://kim@example.com/x", StateDir: "x"}, []string{"take it out", "auth.tokenFile"}},
+		"password":         {Config{URL: "ssh://git:x@example.com/x", StateDir: "x"}, []string{"take it out"}},
+		"query":            {Config{URL: "https://example.com/x?token=x", StateDir: "x"}, []string{"query"}},
+		"no host":          {Config{URL: "https:///x", StateDir: "x"}, []string{"no host"}},
+		"no path":          {Config{URL: "https://example.com/", StateDir: "x"}, []string{"add its path"}},
+		"dash":             {Config{URL: "ssh://-oProxyCommand=x/y", StateDir: "x"}, []string{"no host"}},
+		"dash in scp":      {Config{URL: "git@example.com:-x", StateDir: "x"}, []string{"user@host:path"}},
+		"scp with a port":  {Config{URL: "git@example.com:22:x", StateDir: "x"}, []string{"room for a port"}},
+		"ssh without key":  {Config{URL: "git@example.com:x/y.git", StateDir: "x"}, []string{"auth.sshKeyFile"}},
+		"ssh with token":   {Config{URL: "git@example.com:x", StateDir: "x", Auth: Auth{TokenFile: "x"}}, []string{"the rest is for https"}},
+		"https with key":   {Config{URL: "https://example.com/x", StateDir: "x", Auth: Auth{SSHKeyFile: "x"}}, []string{"are for ssh"}},
+		"two ways":         {Config{URL: "https://example.com/x", StateDir: "x", Auth: Auth{TokenFile: "x", PasswordFile: "y"}}, []string{"not several"}},
+		"no user":          {Config{URL: "https://example.com/x", StateDir: "x", Auth: Auth{PasswordFile: "y"}}, []string{"go together"}},
+		"half an app":      {Config{URL: "https://example.com/x", StateDir: "x", Auth: Auth{GitHubApp: &GitHubApp{AppID: 1}}}, []string{"installationID"}},
+		"app over http":    {Config{URL: "https://example.com/x", StateDir: "x", Auth: Auth{GitHubApp: &GitHubApp{1, 1, "x", "http://example.com"}}}, []string{"baseURL"}},
+		"auth of a dir":    {Config{Dir: s.Path(), Auth: Auth{TokenFile: "x"}}, []string{"leave it out"}},
+		"proxy":            {Config{URL: "https://example.com/x", StateDir: "x", Proxy: "http://u:p@example.com"}, []string{"password cannot be in it"}},
+		"proxy for ssh":    {Config{URL: "git@example.com:x", StateDir: "x", Proxy: "http://example.com"}, []string{"for https"}},
+		"timeout":          {Config{URL: "https://example.com/x", StateDir: "x", Timeout: -1}, []string{"negative"}},
 		"branch and tag":   {Config{URL: s.Path(), Branch: "main", Tag: "v1"}, []string{"branch, tag and commit"}},
 		"tag and commit":   {Config{URL: s.Path(), Tag: "v1", Commit: id}, []string{"branch, tag and commit"}},
 		"short commit":     {Config{URL: s.Path(), Commit: "abcdef1"}, []string{"abcdef1", "40 hex digits"}},
@@ -52,8 +71,11 @@ func TestOpenRefusesConfig(t *testing.T) {
 }
 
 func TestErrorsDoNotRepeatSecrets(t *testing.T) {
-	for _, url := range []string{"https://user:hunter2@example.com/x", "https://hunter2@example.com/x?t=hunter2", "hunter2@example.com:x"} {
-		if _, err := Open(Config{URL: url}); err == nil || strings.Contains(err.Error(), "hunter2") {
+	for _, url := range []string{
+		"https://user:hunter2@example.com/x", "https://hunter2@example.com/x?t=hunter2", "https://example.com/x#hunter2",
+		"user:hunter2@example.com:x", "https://user:hunter2@exa mple.com/%zz", "ssh://u:hunter2@example.com/x",
+	} {
+		if _, err := Open(Config{URL: url, StateDir: "x"}); err == nil || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("Open(%q): %v", url, err)
 		}
 		if name := DefaultName(Config{URL: url}); name != "" {
@@ -66,16 +88,22 @@ func TestDefaultName(t *testing.T) {
 	wd := t.TempDir()
 	t.Chdir(wd)
 	for place, want := range map[string]string{
-		"/srv/git/pipelines.git":    "pipelines",
-		"/srv/git/pipelines.git/":   "pipelines",
-		"/home/kim/pipelines":       "pipelines",
-		"/home/kim/pipelines/.git":  "pipelines",
-		"./pipelines":               "pipelines",
-		"repo":                      "repo",
-		".":                         filepath.Base(wd),
-		"/":                         "root",
-		"":                          "",
-		"https://example.com/x.git": "",
+		"/srv/git/pipelines.git":   "pipelines",
+		"/srv/git/pipelines.git/":  "pipelines",
+		"/home/kim/pipelines":      "pipelines",
+		"/home/kim/pipelines/.git": "pipelines",
+		"./pipelines":              "pipelines",
+		"repo":                     "repo",
+		".":                        filepath.Base(wd),
+		"/":                        "root",
+		"":                         "",
+
+		"https://example.com/x.git":             "example.com/x",
+		"https://example.com:8443/team/x/":      "example.com/team/x",
+		"ssh://git@example.com:2222/team/x.git": "example.com/team/x",
+		"git@example.com:team/x.git":            "example.com/team/x",
+		"http://127.0.0.1:1/x":                  "127.0.0.1/x",
+		"file:///srv/x":                         "",
 	} {
 		if got := DefaultName(Config{URL: place}); got != want {
 			t.Errorf("DefaultName(URL %q) = %q, want %q", place, got, want)

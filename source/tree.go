@@ -41,14 +41,23 @@ func (g *repository) head(ctx context.Context) (string, error) {
 	return head.String(), err
 }
 
+func (g *repository) last(context.Context) *Snapshot { return nil }
+func (g *repository) close() error                   { return nil }
+
 func (g *repository) snapshot(ctx context.Context) (*Snapshot, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	var s *Snapshot
-	err := attempt(ctx, g.cfg.URL, func(r *repo, last bool) (err error) {
-		rd := &reading{cfg: g.cfg, repo: r, old: g.memo, mayEnd: last}
-		rd.new = memo{blobs: map[plumbing.Hash][]byte{}, steps: map[plumbing.Hash]step{}}
-		if s, err = rd.snapshot(ctx); err == nil {
+	err := attempt(ctx, g.cfg.URL, func(r *repo, last bool) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		head, err := r.resolve(g.cfg)
+		if err != nil {
+			return err
+		}
+		rd := newReading(g.cfg, r, g.memo, last)
+		if s, err = rd.snapshot(ctx, head); err == nil {
 			g.memo = rd.new
 		}
 		return err
@@ -64,14 +73,14 @@ type reading struct {
 	mayEnd   bool // history ends quietly where objects are missing
 }
 
-func (rd *reading) snapshot(ctx context.Context) (*Snapshot, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	head, err := rd.repo.resolve(rd.cfg)
-	if err != nil {
-		return nil, err
-	}
+func newReading(cfg Config, r *repo, old memo, mayEnd bool) *reading {
+	rd := &reading{cfg: cfg, repo: r, old: old, mayEnd: mayEnd}
+	rd.new = memo{blobs: map[plumbing.Hash][]byte{}, steps: map[plumbing.Hash]step{}}
+	return rd
+}
+
+// snapshot reads the commit head.
+func (rd *reading) snapshot(ctx context.Context, head plumbing.Hash) (*Snapshot, error) {
 	commit, err := rd.repo.commit(head)
 	if err != nil {
 		return nil, err
@@ -84,7 +93,7 @@ func (rd *reading) snapshot(ctx context.Context) (*Snapshot, error) {
 	if err := rd.readTree(ctx, in, rd.cfg.Path, top); err != nil {
 		return nil, err
 	}
-	s := &Snapshot{Revision: head.String(), Commit: head.String(), Time: commitTime(commit)}
+	s := &Snapshot{Source: rd.cfg.Name, Revision: head.String(), Commit: head.String(), Time: commitTime(commit)}
 	in.finish(s)
 	return s, rd.readHistory(ctx, s, head)
 }

@@ -156,6 +156,7 @@ func (a *app) writableState(cfg *config.Config) (string, error) {
 	}
 	var errs []error
 	for _, dir := range a.stateDirs("", cfg) {
+		dir = filepath.Join(dir, "cli") // a daemon has the mirrors of its own to itself
 		err := os.MkdirAll(dir, 0o700)
 		if err == nil {
 			return dir, nil

@@ -77,6 +77,17 @@ type generation struct {
 	loop  *sync.Loop
 	began time.Time
 	hooks http.Handler // of the webhooks
+
+	origins []*origin
+}
+
+// close lets go of what a generation held; the next one may use the same mirrors.
+func (g *generation) close(log *zap.Logger) {
+	for _, o := range g.origins {
+		if err := o.source.Close(); err != nil {
+			log.Warn("a source cannot be closed", zap.String("source", o.name), zap.Error(err))
+		}
+	}
 }
 
 // run starts the daemon and keeps it until ctx ends.
@@ -161,7 +172,8 @@ func (s *service) openState(cfg *config.Config) {
 	s.journal = j
 }
 
-// build makes the sources, targets and the loop of a configuration. Nothing of it runs yet.
+// build makes the sources, targets and the loop of a configuration. Nothing of it runs yet. What it returns with
+// an error has only to be closed.
 func (s *service) build(ctx context.Context, cfg *config.Config) (*generation, error) {
 	g := &generation{cfg: cfg, began: time.Now()}
 	hooks := web.WebhooksConfig{Nudge: func(name string) { g.loop.Nudge(name) }, Log: s.log}
@@ -169,6 +181,7 @@ func (s *service) build(ctx context.Context, cfg *config.Config) (*generation, e
 	if err != nil {
 		return nil, err
 	}
+	g.origins = origins
 	loop := sync.LoopConfig{
 		Instance: cfg.Name, Interval: cfg.Drift.Interval, Sweep: cfg.Drift.FullInterval, Log: s.log,
 		OnReport: func(r *sync.Report) { s.metrics.Report(r); s.decide.report(r) },
@@ -188,7 +201,7 @@ func (s *service) build(ctx context.Context, cfg *config.Config) (*generation, e
 	for _, t := range cfg.Targets {
 		target, err := s.target(ctx, cfg, t)
 		if err != nil {
-			return nil, err
+			return g, err
 		}
 		loop.Targets = append(loop.Targets, target)
 	}
@@ -255,6 +268,7 @@ func (s *service) generations(ctx context.Context, path string) {
 		next := s.awaitReload(ctx, reload, g)
 		stop()
 		<-done
+		g.close(s.log)
 		if next != nil {
 			s.current.Store(next)
 			s.metrics.Forget(targetNames(next.cfg), sourceNames(next.cfg))
@@ -283,7 +297,9 @@ func (s *service) awaitReload(ctx context.Context, reload <-chan string, g *gene
 			err = s.fixed(g.cfg, cfg)
 		}
 		if err == nil {
-			next, err = s.build(ctx, cfg)
+			if next, err = s.build(ctx, cfg); err != nil && next != nil {
+				next.close(s.log)
+			}
 		}
 		s.metrics.ConfigReload(err == nil, time.Now())
 		if err != nil {

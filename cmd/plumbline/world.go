@@ -411,10 +411,10 @@ func (w *world) targetNames() []string {
 	return names
 }
 
-// moved reports whether a source has moved since it was read.
-func (w *world) moved(ctx context.Context) (bool, error) {
+// moved reports whether a source, or for "" any of them, has moved since it was read.
+func (w *world) moved(ctx context.Context, source string) (bool, error) {
 	for _, o := range w.origins {
-		if o.source == nil {
+		if o.source == nil || source != "" && o.name != source {
 			continue
 		}
 		head, err := o.source.Head(ctx)
