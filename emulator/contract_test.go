@@ -402,7 +402,7 @@ func TestAuthentication(t *testing.T) {
 	if status, body, _ := post(t, url, "CodePipeline_20150709.PollForJobs", credential, "{}"); status != 400 || fmt.Sprint(body) != "map[__type:UnknownOperationException]" {
 		t.Errorf("unknown operation: %d %v", status, body)
 	}
-	r, _ := http.NewRequest("POST", url, strings.NewReader("{}"))
+	r, _ := http.NewRequest(http.MethodPost, url, strings.NewReader("{}"))
 	r.Header.Set("Origin", "https://example.com")
 	resp, err := http.DefaultClient.Do(r)
 	if err != nil || resp.StatusCode != http.StatusForbidden {

@@ -141,7 +141,7 @@ const credential = "AWS4-HMAC-SHA256 Credential=" + account + "/20260101/eu-west
 // post sends a request by hand, for what the SDK would not send.
 func post(t *testing.T, url, target, authorization, body string) (int, map[string]any, http.Header) {
 	t.Helper()
-	r, err := http.NewRequest("POST", url, strings.NewReader(body))
+	r, err := http.NewRequest(http.MethodPost, url, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}

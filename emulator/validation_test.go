@@ -47,8 +47,8 @@ func list(t *testing.T, text string) (l []any) {
 
 func TestFieldConstraints(t *testing.T) {
 	const build0 = "pipeline.stages.2.member.actions.1.member"
-	length := func(max, min int) string {
-		return fmt.Sprintf("[Member must have length less than or equal to %d, Member must have length greater than or equal to %d]", max, min)
+	length := func(most, least int) string {
+		return fmt.Sprintf("[Member must have length less than or equal to %d, Member must have length greater than or equal to %d]", most, least)
 	}
 	for _, tt := range []struct {
 		name   string

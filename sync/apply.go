@@ -15,7 +15,7 @@ import (
 	"github.com/plumbline/plumbline/live"
 )
 
-// recheck is how old the knowledge that the sources have not moved may be when something is written.
+// recheck is how old the knowledge that a source has not moved may be when something is written.
 const recheck = time.Minute
 
 // apply makes the changes that nothing holds, one after the other. A plan stops each of them where the first
@@ -40,10 +40,10 @@ func (p *pass) apply(ctx context.Context) {
 	}
 }
 
-// mayWrite makes sure that the sources are what was planned from, and that it is not too early to try again
+// mayWrite makes sure that its source is what the change was planned from, and that it is not too early to try again
 // what has failed before.
 func (p *pass) mayWrite(ctx context.Context, c *Change) bool {
-	err := p.still(ctx)
+	err := p.still(ctx, c)
 	switch {
 	case errors.Is(err, ErrMoved):
 		c.Outcome, c.Err = Skipped, err
@@ -53,7 +53,7 @@ func (p *pass) mayWrite(ctx context.Context, c *Change) bool {
 		c.hold(HoldSource, "the source cannot be read now, and nothing is changed by what was read before: %v", err)
 		return false
 	}
-	if err, until := p.Target.Memory.attempt(c); err != nil {
+	if until, err := p.Target.Memory.attempt(c); err != nil {
 		c.Outcome, c.Err = Failed, err
 		c.Notes = append(c.Notes, fmt.Sprintf("it failed before and is tried again after %s, or once something changes", until.UTC().Format(time.RFC3339)))
 		return false
@@ -61,22 +61,27 @@ func (p *pass) mayWrite(ctx context.Context, c *Change) bool {
 	return true
 }
 
-// still makes sure that the sources are what was planned from.
-func (p *pass) still(ctx context.Context) error {
+// still makes sure that the source of a change is what was planned from: all of them for a delete, which no
+// source wants. A source that is away holds nobody else's changes.
+func (p *pass) still(ctx context.Context, c *Change) error {
 	if p.report.Err != nil {
 		return p.report.Err
 	}
-	if p.Moved == nil || time.Since(p.checked) < recheck {
+	source := ""
+	if c.wanted != nil {
+		source = c.wanted.Origin.Snapshot.Source
+	}
+	if p.Moved == nil || time.Since(p.checked[source]) < recheck {
 		return nil
 	}
-	moved, err := p.Moved(ctx)
+	moved, err := p.Moved(ctx, source)
 	if err != nil {
 		return err
 	}
 	if moved {
 		return ErrMoved
 	}
-	p.checked = time.Now()
+	p.checked[source] = time.Now()
 	return nil
 }
 
@@ -159,6 +164,12 @@ func (p *pass) check(ctx context.Context, c *Change) (map[string]string, error) 
 	if owner, who := Owner(tags, p.Instance, p.Sources); owner != c.owner {
 		c.Hold, c.Reason = HoldOwnership, fmt.Sprintf("it was %s when it was planned and is %s %s now; the next pass looks again", c.owner, owner, who)
 		return nil, nil
+	}
+	// The listing of tags, from which it was planned, lags behind: another instance may be ahead after all.
+	if r, ok := parseRecord(tags[TagApplied]); ok && c.wanted != nil && c.owner == Managed {
+		if c.Hold, c.Reason = c.wanted.behind(r); c.Hold != HoldNone {
+			return nil, nil
+		}
 	}
 	if c.Verb == Delete || c.Verb == Update && !c.parallel {
 		if err := p.checkIdle(ctx, c); err != nil || c.Hold != HoldNone {
@@ -275,12 +286,16 @@ func (p *pass) update(ctx context.Context, c *Change, tags map[string]string) (i
 // delete makes the one attempt. What was there is in the journal.
 func (p *pass) delete(ctx context.Context, c *Change) error {
 	err := p.Target.Writer.Delete(ctx, c.Pipeline)
+	if err == nil {
+		p.Target.Memory.deleted(c.Pipeline)
+	}
 	if err == nil || !isDoubt(err) {
 		return err
 	}
 	_, readErr := p.Target.Live.Pipeline(ctx, c.Pipeline)
 	switch {
 	case live.ClassOf(readErr) == live.NotFound:
+		p.Target.Memory.deleted(c.Pipeline)
 		c.Notes = append(c.Notes, "the reply was lost; reading showed that the pipeline was deleted")
 		return nil
 	case readErr != nil:

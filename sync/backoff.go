@@ -24,15 +24,15 @@ type failure struct {
 	err   error
 }
 
-// attempt returns the error of the last try and when the next one is due, if it is too early for it.
-func (m *Memory) attempt(c *Change) (err error, until time.Time) {
+// attempt returns when the next try is due and the error of the last one, if it is too early for it.
+func (m *Memory) attempt(c *Change) (until time.Time, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	f, ok := m.failures[c.Pipeline]
 	if !ok || f.what != c.fingerprint() || time.Now().After(f.until) {
-		return nil, time.Time{}
+		return time.Time{}, nil
 	}
-	return f.err, f.until
+	return f.until, f.err
 }
 
 // settled remembers how a change ended.

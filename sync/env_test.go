@@ -410,8 +410,8 @@ func (e *env) checkWrites(in Input, held map[string]Hold) {
 	}
 }
 
-func moves(moved func() bool) func(context.Context) (bool, error) {
-	return func(context.Context) (bool, error) { return moved(), nil }
+func moves(moved func() bool) func(context.Context, string) (bool, error) {
+	return func(context.Context, string) (bool, error) { return moved(), nil }
 }
 
 // pipelineTarget is the target as documents see it.

@@ -87,10 +87,14 @@ type facts struct {
 	recorded bool // its tags hold a record that can be read
 	desired  bool // the file moved since the record
 	moved    bool // the live version moved since the record
+	handed   bool // the tags name another source than the one that wants it now, which would cost the ownership once that one goes
 	content  content
 	byGit    bool // history says that the live content is git's or our own, not a person's
 	fought   bool // an unexplained difference was written away once already
 }
+
+// upToDate reports whether the record says that nothing has moved since.
+func (f facts) upToDate() bool { return f.recorded && !f.desired && !f.moved && !f.handed }
 
 // verdict is one row's answer.
 type verdict struct {
@@ -135,7 +139,7 @@ func judgeEqual(f facts, adopt Adoption) verdict {
 		return verdict{status: StatusSynced}
 	case f.owner == Unmanaged:
 		return verdict{StatusSynced, Adopt, CauseUnadopted, HoldNone}
-	case !f.recorded || f.desired || f.moved:
+	case !f.upToDate():
 		return verdict{StatusSynced, Tag, CauseRecord, HoldNone}
 	}
 	return verdict{status: StatusSynced}

@@ -39,18 +39,29 @@ func (p *pass) limit() {
 	if p.Target.Limits != nil {
 		limits = *p.Target.Limits
 	}
-	managed := 0
-	for _, s := range p.report.Pipelines {
-		if s.Ownership == Managed {
-			managed++
-		}
-	}
+	managed := p.managed()
 	p.cap(Create, limits.Creates, "policy.limits.creates")
 	p.cap(Update, max(limits.Updates, managed*limits.UpdatesPercent/100), "policy.limits.updates")
 	deletes := min(limits.Deletes, max(1, managed*limits.DeletesPercent/100))
 	p.capDeletes(deletes, managed)
 	p.identify()
 	p.release()
+}
+
+// managed returns how many live pipelines are ours, also where the pass looks at a few of them only.
+func (p *pass) managed() int {
+	seen, listed := 0, 0
+	for _, s := range p.report.Pipelines {
+		if s.Ownership == Managed {
+			seen++
+		}
+	}
+	for _, l := range p.listed {
+		if owner, _ := Owner(l.Tags, p.Instance, p.Sources); owner == Managed {
+			listed++
+		}
+	}
+	return max(seen, listed) // the pass may have asked for tags that the listing does not have
 }
 
 // due returns the changes of a verb that nothing holds so far.
@@ -129,12 +140,21 @@ func (p *pass) identify() {
 	p.report.PlanID = hex.EncodeToString(h.Sum(nil))[:12]
 	for i := range p.report.Changes {
 		if c := &p.report.Changes[i]; c.releasable {
-			c.Reason += fmt.Sprintf("; look at the plan, and `plumbline apply --plan-id %s` makes exactly these changes", p.report.PlanID)
+			c.Reason += fmt.Sprintf("; look at the plan, and `plumbline apply %s` makes exactly these changes", p.releasing())
 		}
 	}
 	if !releasable && len(p.PlanIDs) == 0 {
 		p.report.PlanID = ""
 	}
+}
+
+// releasing is what `apply` has to be told to find the same plan again and make it.
+func (p *pass) releasing() string {
+	args := []string{"--plan-id", p.report.PlanID}
+	if p.Target.Mode == Enforce {
+		args = append(args, "--overwrite")
+	}
+	return strings.Join(append(args, p.Only...), " ")
 }
 
 // release lifts the holds that a person may lift, if this is the plan that they named; any other plan is left
@@ -158,7 +178,7 @@ func (p *pass) release() {
 
 // prune decides whether a live pipeline of ours that no file wants may be deleted.
 func (p *pass) prune(state *State, c *Change) {
-	source, _, _ := strings.Cut(state.Live.Tags[TagSource], ":")
+	source := sourceOf(state.Live.Tags)
 	r, recorded := parseRecord(state.Live.Tags[TagApplied])
 	origin := p.Tree.origin(source)
 	since, grace := p.Target.Memory.gone(state.Name), p.Target.Prune.grace()
@@ -176,6 +196,8 @@ func (p *pass) prune(state *State, c *Change) {
 	case time.Since(since) < grace:
 		c.hold(HoldPolicy, "its file has been seen to be gone since %s, and policy.prune waits %s", since.UTC().Format(time.RFC3339), grace)
 		c.releasable = true
+	case len(origin.Snapshot.Files) == 0:
+		c.confine("the source %s holds no pipeline file at all any more", source)
 	}
 }
 

@@ -166,6 +166,9 @@ func TestDeleteLimits(t *testing.T) {
 		for i := range 20 {
 			all[fmt.Sprintf("p%02d.json", i)] = ""
 		}
+		e.adopt = AdoptNever // a file of a pipeline that is not ours stays
+		e.fake.put(doc{name: "other", key: "k1"}.String())
+		all["other.json"] = doc{name: "other", key: "k1"}.String()
 		e.repo.commit(all)
 		e.pass(prune(time.Minute))
 		time.Sleep(dayOld)
@@ -175,6 +178,94 @@ func TestDeleteLimits(t *testing.T) {
 			t.Fatal(r.Changes[0].Reason)
 		}
 	})
+}
+
+// TestDeleted follows a pipeline that was written and deleted within the five minutes in which our own writes win
+// over the listing.
+func TestDeleted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newEnv(t, Apply)
+		e.fleet(2, "k1")
+		e.pass()
+		time.Sleep(dayOld)
+		e.commit("p00.json", doc{name: "p00", key: "k2"}.String())
+		wantOutcomes(t, e.pass(), "update applied", 1)
+		e.commit("p00.json", "")
+		e.pass(prune(time.Minute))
+		time.Sleep(time.Minute)
+		wantOutcomes(t, e.pass(prune(time.Minute)), "delete applied", 1)
+		e.want(e.pass(prune(time.Minute)), "p01 synced")
+
+		// What comes under its name later has a wait of its own.
+		e.commit("p00.json", doc{name: "p00", key: "k1"}.String())
+		tags := e.fake.tagsOf("p01")
+		e.commit("p00.json", "")
+		e.fake.put(doc{name: "p00", key: "k1"}.String())
+		e.fake.pipelines["p00"].tags = tags
+		wantOutcomes(t, e.pass(prune(time.Minute)), "delete held:policy", 1)
+	})
+}
+
+// TestRenameWithPrune creates the new pipeline before the old one goes.
+func TestRenameWithPrune(t *testing.T) {
+	e := newEnv(t, Apply)
+	e.fleet(2, "k1")
+	e.pass()
+	e.commit("p00.json", doc{name: "new", key: "k1"}.String())
+	r := e.pass(prune(time.Hour))
+	e.want(r, "new missing; create git applied", "p00 extra; delete git held:policy", "p01 synced")
+	if notes := r.Changes[0].Notes; len(notes) != 1 || !strings.Contains(notes[0], "policy.prune deletes p00 later") {
+		t.Errorf("the notes are %q", notes)
+	}
+}
+
+// TestEmptiedSource empties one source of two: the few pipelines of it are within every limit, and wait all the same.
+func TestEmptiedSource(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newEnv(t, Apply)
+		e.fleet(20, "k1")
+		small := &repo{name: "small"}
+		small.commit(map[string]string{"web.json": web("k1")})
+		both := func(in *Input) {
+			in.Sources = []string{"platform", "small"}
+			in.Tree = Read([]Origin{{Snapshot: e.repo.snapshot()}, {Snapshot: small.snapshot()}}, []string{"eu"})
+			in.Target.Prune = Prune{Enabled: true, Grace: time.Minute}
+			in.Target.Limits = &Limits{Creates: 100, Deletes: 5, DeletesPercent: 100}
+		}
+		wantOutcomes(t, e.pass(both), "create applied", 21)
+		small.commit(map[string]string{"web.json": ""})
+		e.pass(both)
+		time.Sleep(dayOld)
+		r := e.pass(both)
+		wantOutcomes(t, r, "delete held:limit", 1)
+		if !strings.Contains(r.Changes[0].Reason, "the source small holds no pipeline file") {
+			t.Fatal(r.Changes[0].Reason)
+		}
+	})
+}
+
+// TestLimitsOfFew looks at a few pipelines only: the shares are still of all that are ours.
+func TestLimitsOfFew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newEnv(t, Apply)
+		e.fleet(20, "k1")
+		e.pass()
+		time.Sleep(dayOld)
+		e.commit("p00.json", "")
+		e.pass(prune(time.Minute), only("p00"))
+		time.Sleep(2 * time.Minute)
+		wantOutcomes(t, e.pass(prune(time.Minute), only("p00")), "delete applied", 1)
+	})
+}
+
+// TestReleasing says of a plan what else `apply` has to be told to find it again.
+func TestReleasing(t *testing.T) {
+	e := newEnv(t, Enforce)
+	e.fleet(21, "k1")
+	r := e.pass(only("p00"), func(in *Input) { in.Target.Limits = &Limits{} })
+	if want := "`plumbline apply --plan-id " + r.PlanID + " --overwrite p00`"; len(r.Changes) != 1 || !strings.Contains(r.Changes[0].Reason, want) {
+		t.Fatalf("%s is not said: %v", want, explain(r))
+	}
 }
 
 // TestBackoff tries a change that failed again, ever later, and at once when something has changed.

@@ -307,6 +307,9 @@ func (l *Loop) pass(ctx context.Context, t *loopTarget) *Report {
 		return nil
 	case !waits:
 		report = l.guarded(ctx, t)
+		if ctx.Err() != nil && report.Err != nil && len(report.Changes) == 0 {
+			return nil // it was told to stop while it looked, which says nothing of the target
+		}
 	}
 	t.mu.Lock()
 	t.report = report
@@ -354,7 +357,7 @@ func (l *Loop) guarded(ctx context.Context, t *loopTarget) (report *Report) {
 	sweep := started.Sub(t.swept) >= l.cfg.Sweep
 	report = Pass(ctx, Input{
 		Instance: l.cfg.Instance, Sources: names, Tree: tree, Target: t.Target, Sweep: sweep && !t.swept.IsZero(),
-		Moved: func(ctx context.Context) (bool, error) { return l.moved(ctx, tree) }, Log: l.cfg.Log,
+		Moved: func(ctx context.Context, source string) (bool, error) { return l.moved(ctx, tree, source) }, Log: l.cfg.Log,
 	})
 	if sweep && report.Err == nil {
 		t.swept = started
@@ -362,9 +365,12 @@ func (l *Loop) guarded(ctx context.Context, t *loopTarget) (report *Report) {
 	return report
 }
 
-// moved reports whether a source is not what the tree was read from.
-func (l *Loop) moved(ctx context.Context, tree *Tree) (bool, error) {
+// moved reports whether a source, or for "" any of them, is not what the tree was read from.
+func (l *Loop) moved(ctx context.Context, tree *Tree, source string) (bool, error) {
 	for _, f := range l.feeds {
+		if source != "" && f.name != source {
+			continue
+		}
 		i := slices.IndexFunc(tree.origins, func(o Origin) bool { return o.Snapshot.Source == f.name })
 		if i < 0 {
 			continue

@@ -42,6 +42,18 @@ func (m *Memory) wrote(s live.Summary) {
 	delete(m.docs, s.Name)
 }
 
+// deleted forgets a pipeline that we deleted. What comes under its name later is another one.
+func (m *Memory) deleted(name string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.writes, name)
+	delete(m.docs, name)
+	delete(m.absent, name)
+	delete(m.fought, name)
+	delete(m.oddities, name)
+	delete(m.stale, name)
+}
+
 // refresh corrects a listing that is older than our own writes: it holds every pipeline at least as we last
 // left it.
 func (m *Memory) refresh(listed map[string]*live.Summary) {

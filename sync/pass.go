@@ -46,9 +46,10 @@ type Input struct {
 	PlanIDs  []string // not empty: only the plans with these ids are carried out, with what limits held in them
 	Sweep    bool     // read every pipeline, also those that version and digest say are in sync
 
-	// Moved reports whether a source has moved since the Tree was read. Before its first write, and again
-	// when that was a minute ago, a pass asks; if so it ends with ErrMoved. nil means never.
-	Moved func(context.Context) (bool, error)
+	// Moved reports whether a source, or for "" any of them, has moved since the Tree was read. Before the first
+	// change that a source wants, and again when that was a minute ago, a pass asks; if so it ends with ErrMoved.
+	// What no source wants any more is deleted only if none has moved. nil means never.
+	Moved func(ctx context.Context, source string) (bool, error)
 	// Progress, where it is not nil, is told of each change right after it was made, or was not.
 	Progress func(c Change)
 	Log      *zap.Logger // nil means none
@@ -63,7 +64,7 @@ type pass struct {
 	identity live.Identity
 	desired  *Desired
 	listed   map[string]*live.Summary
-	checked  time.Time // when the sources were last found not to have moved
+	checked  map[string]time.Time // :: source → when it was last found not to have moved; "" for all of them
 	report   *Report
 }
 
@@ -78,7 +79,7 @@ func Pass(ctx context.Context, in Input) *Report {
 		in.Target.Memory = &Memory{}
 	}
 	in.Target.Adopt = cmp.Or(in.Target.Adopt, AdoptIdentical)
-	p := &pass{Input: in, report: &Report{Target: in.Target.Name, Region: in.Target.Region, Started: time.Now()}}
+	p := &pass{Input: in, checked: map[string]time.Time{}, report: &Report{Target: in.Target.Name, Region: in.Target.Region, Started: time.Now()}}
 	if err := p.see(ctx); err != nil {
 		p.report.Err = err
 		p.allUnknown()

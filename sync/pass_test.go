@@ -711,6 +711,26 @@ func TestTags(t *testing.T) {
 	})
 }
 
+// TestHandedOver moves a file from one source to another. The tags follow, so that the pipeline stays ours once the
+// first source is gone.
+func TestHandedOver(t *testing.T) {
+	e := applied(t, Apply)
+	heir := &repo{name: "heir"}
+	heir.commit(map[string]string{"web.json": web("k1")})
+	e.commit("web.json", "")
+	both := func(in *Input) {
+		in.Sources = []string{"platform", "heir"}
+		in.Tree = Read([]Origin{{Snapshot: e.repo.snapshot()}, {Snapshot: heir.snapshot()}}, []string{"eu"})
+	}
+	e.want(e.pass(both), "web synced; tag record applied")
+	e.want(e.pass(both), "web synced")
+	heir.commit(map[string]string{"web.json": web("k2")})
+	e.want(e.pass(func(in *Input) {
+		in.Sources = []string{"heir"}
+		in.Tree = Read([]Origin{{Snapshot: heir.snapshot()}}, []string{"eu"})
+	}), "web pending; update git applied")
+}
+
 // TestEnds is about passes that see little or stop early.
 func TestEnds(t *testing.T) {
 	two := func(t *testing.T) *env {
@@ -720,7 +740,7 @@ func TestEnds(t *testing.T) {
 	}
 	bubble(t, "the source moved", func(t *testing.T) {
 		e := two(t)
-		r := e.pass(func(in *Input) { in.Moved = func(context.Context) (bool, error) { return true, nil } })
+		r := e.pass(func(in *Input) { in.Moved = func(context.Context, string) (bool, error) { return true, nil } })
 		e.want(r, "api missing; create git skipped", "web pending; update git skipped")
 		e.wantWrites()
 		if !errors.Is(r.Err, ErrMoved) {
@@ -730,15 +750,31 @@ func TestEnds(t *testing.T) {
 	bubble(t, "whether the source moved is not known", func(t *testing.T) {
 		e := two(t)
 		e.want(e.pass(func(in *Input) {
-			in.Moved = func(context.Context) (bool, error) { return false, errors.New("no network") }
+			in.Moved = func(context.Context, string) (bool, error) { return false, errors.New("no network") }
 		}),
 			"api missing; create git held:source", "web pending; update git held:source")
 		e.wantWrites()
 	})
+	bubble(t, "another source is away", func(t *testing.T) {
+		e := two(t)
+		other := &repo{name: "other"}
+		other.commit(map[string]string{"far.json": doc{name: "far", key: "k1"}.String()})
+		r := e.pass(func(in *Input) {
+			in.Sources = []string{"platform", "other"}
+			in.Tree = Read([]Origin{{Snapshot: e.repo.snapshot()}, {Snapshot: other.snapshot()}}, []string{"eu"})
+			in.Moved = func(_ context.Context, source string) (bool, error) {
+				if source != "platform" {
+					return false, errors.New("no network")
+				}
+				return false, nil
+			}
+		})
+		e.want(r, "api missing; create git applied", "far missing; create git held:source", "web pending; update git applied")
+	})
 	bubble(t, "the source is asked once, and only before a write", func(t *testing.T) {
 		e := two(t)
 		asked := 0
-		moved := func(in *Input) { in.Moved = func(context.Context) (bool, error) { asked++; return false, nil } }
+		moved := func(in *Input) { in.Moved = func(context.Context, string) (bool, error) { asked++; return false, nil } }
 		e.pass(aPlan, moved)
 		if asked != 0 {
 			t.Error("a plan asked")

@@ -45,12 +45,20 @@ func (c *consideration) explained(change *Change) (Hold, string) {
 // otherInstance holds a target that somebody else keeps at a newer commit than ours: this repository is behind
 // or was set back, and writing would undo their work.
 func (c *consideration) otherInstance(*Change) (Hold, string) {
-	snapshot := c.w.Origin.Snapshot
-	if !c.facts.recorded || c.record.Commit == noCommit || snapshot.Commit == "" || snapshot.Contains(c.record.Commit) || !c.record.Time.After(snapshot.Time) {
+	if !c.facts.recorded {
+		return HoldNone, ""
+	}
+	return c.w.behind(c.record)
+}
+
+// behind holds what a record of a newer commit than the source's head, one that it does not have, forbids.
+func (w *Wanted) behind(r record) (Hold, string) {
+	snapshot := w.Origin.Snapshot
+	if r.Commit == noCommit || snapshot.Commit == "" || snapshot.Contains(r.Commit) || !r.Time.After(snapshot.Time) {
 		return HoldNone, ""
 	}
 	return HoldSource, fmt.Sprintf("commit %s of %s was applied, which this repository does not have and which is newer than its head %s: fetch, or push that commit again; a branch that was set back on purpose needs one new commit on top",
-		c.record.Commit, c.record.Time.Format("2006-01-02 15:04:05Z"), snapshot.Commit[:12])
+		r.Commit, r.Time.Format("2006-01-02 15:04:05Z"), snapshot.Commit[:12])
 }
 
 func (c *consideration) unknownFields(change *Change) (Hold, string) {
@@ -109,7 +117,8 @@ func masked(declaration *pipeline.Node) map[string]string {
 }
 
 // renamed holds the create of a pipeline whose file stood for another one before, until somebody names it: a
-// rename in AWS is a new pipeline without the history, and a run of it, while the old one goes on.
+// rename in AWS is a new pipeline without the history, and a run of it, while the old one goes on. With prune on,
+// the old one goes by itself after the grace, and holding the new one would only leave a gap.
 func (c *consideration) renamed(change *Change) (Hold, string) {
 	if change.Verb != Create || c.facts.known || slices.Contains(c.Only, c.name) {
 		return HoldNone, ""
@@ -126,6 +135,10 @@ func (c *consideration) renamed(change *Change) (Hold, string) {
 		}
 		if owner, _ := Owner(old.Tags, c.Instance, c.Sources); owner != Managed && old.Tags != nil { // nil is unknown
 			continue
+		}
+		if c.Target.Prune.Enabled {
+			change.Notes = append(change.Notes, fmt.Sprintf("%s was called %s before; AWS cannot rename, so this is a new pipeline, and policy.prune deletes %s later", c.w.Path, doc.Name, doc.Name))
+			return HoldNone, ""
 		}
 		return HoldPolicy, fmt.Sprintf("%s was called %s before; AWS cannot rename, so this creates a new pipeline, which runs at once, while %s stays live. `plumbline apply %s` creates it; delete the old one in AWS when it is no longer needed", c.w.Path, doc.Name, doc.Name, c.name)
 	}

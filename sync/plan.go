@@ -83,13 +83,13 @@ func (p *pass) invalid(state *State, w *Wanted) (*State, *Change) {
 		state.Why += fmt.Sprintf(" and %d more", more)
 	}
 	state.Why += ")"
-	verb := Update
+	verb, meanwhile := Update, "the live pipeline stays as it is"
 	if state.Live == nil {
-		verb = Create
+		verb, meanwhile = Create, "nothing is created"
 	}
 	return state, &Change{
 		Target: p.Target.Name, Account: p.identity.Account, Region: p.Target.Region, Pipeline: state.Name, Verb: verb, Cause: CauseGit,
-		Hold: HoldValidation, Reason: state.Why + "; the live pipeline stays as it is until they are mended", Outcome: Held,
+		Hold: HoldValidation, Reason: state.Why + "; " + meanwhile + " until they are mended", Outcome: Held,
 	}
 }
 
@@ -131,7 +131,7 @@ func (c *consideration) gather(ctx context.Context) error {
 		return err
 	}
 	c.compareTags()
-	inSync := c.facts.recorded && !c.facts.desired && !c.facts.moved
+	inSync := c.facts.upToDate()
 	if inSync && !c.Sweep && len(c.tagDiff) == 0 && !c.Target.Memory.isOdd(c.name, c.l.Version) {
 		return nil
 	}
@@ -146,7 +146,7 @@ func (c *consideration) gather(ctx context.Context) error {
 // confirmRecord reads the tags themselves where the listing of tags, which lags behind, shows an outdated
 // record, or tags that differ, on a pipeline that is as wanted: often there is nothing to mend.
 func (c *consideration) confirmRecord(ctx context.Context) error {
-	if c.facts.content != equal || c.facts.owner != Managed || c.facts.recorded && !c.facts.desired && !c.facts.moved && len(c.tagDiff) == 0 {
+	if c.facts.content != equal || c.facts.owner != Managed || c.facts.upToDate() && len(c.tagDiff) == 0 {
 		return nil
 	}
 	tags, err := c.Target.Live.Tags(ctx, c.name)
@@ -186,12 +186,13 @@ func (c *consideration) compareVersions(ctx context.Context) error {
 	}
 	if c.l.Version < c.record.Version {
 		if c.Target.Memory.staleFor(c.name) < settle {
-			return fmt.Errorf("AWS shows version %d, older than version %d, which was applied; plumbline looks again at the next pass and believes it after five minutes", c.l.Version, c.record.Version)
+			return fmt.Errorf("AWS shows version %d, older than version %d, which was applied; the daemon looks again and believes it after five minutes; if the pipeline was made anew, removing its tag %s settles it at once", c.l.Version, c.record.Version, TagApplied)
 		}
 		c.facts.recorded = false
 		return nil
 	}
 	c.Target.Memory.fresh(c.name)
+	c.facts.handed = sourceOf(c.l.Tags) != escapeTag(c.w.Origin.Snapshot.Source)
 	c.facts.desired = c.record.Digest != c.w.Document.Digest
 	c.facts.moved = c.l.Version > c.record.Version
 	return nil

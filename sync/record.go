@@ -95,6 +95,12 @@ func escapeTag(s string) string {
 	return b.String()
 }
 
+// sourceOf returns the source that tags name, as they write it.
+func sourceOf(tags map[string]string) string {
+	source, _, _ := strings.Cut(tags[TagSource], ":")
+	return source
+}
+
 // Ownership says whose a live pipeline is, as far as its tags tell.
 type Ownership string
 
@@ -119,7 +125,7 @@ func Owner(tags map[string]string, instance string, sources []string) (o Ownersh
 	if by != instance {
 		return Foreign, "plumbline instance " + by
 	}
-	source, _, _ := strings.Cut(tags[TagSource], ":")
+	source := sourceOf(tags)
 	for _, s := range sources {
 		if escapeTag(s) == source {
 			return Managed, ""

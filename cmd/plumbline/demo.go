@@ -76,7 +76,10 @@ func (a *app) demo(ctx context.Context, exit bool) error {
 	t := &tour{app: a, aws: emulator.New(emulator.Options{}), endpoint: "http://" + listener.Addr().String()}
 	served := make(chan error, 1)
 	go func() { served <- web.Serve(ctx, listener, t.aws, web.ServeConfig{}) }()
-	defer func() { stop(); <-served }()
+	defer func() {
+		stop()
+		_ = <-served // the demo is over, whatever it says
+	}()
 
 	j, err := journal.Open(filepath.Join(dir, "state"))
 	if err != nil {

@@ -67,7 +67,7 @@ Exit codes: 0 done; 1 a target could not be listed (the others are).`,
 				fmt.Fprintf(a.stderr, "plumbline: error: %s\n", printable(failure))
 			}
 			if len(failures) > 0 {
-				return exitCode(exitError)
+				return codeError(exitError)
 			}
 			return err
 		},

@@ -51,10 +51,10 @@ type app struct {
 	colour         bool
 }
 
-// exitCode is an error that says nothing: the command has reported all there is and only the code is left.
-type exitCode int
+// codeError is an error that says nothing: the command has reported all there is and only the code is left.
+type codeError int
 
-func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
+func (c codeError) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
 
 // hinted is an error with a remedy.
 type hinted struct {
@@ -69,7 +69,7 @@ func run(ctx context.Context, args []string, a *app) int {
 	root := a.rootCommand()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
-	var code exitCode
+	var code codeError
 	switch {
 	case err == nil:
 		return exitDone

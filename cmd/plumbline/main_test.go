@@ -124,7 +124,7 @@ func cmdControl(ts *testscript.TestScript, _ bool, args []string) {
 
 func control(endpoint string, args ...string) ([]byte, error) {
 	body := strings.Join(args[2:], "")
-	req, err := http.NewRequestWithContext(context.Background(), args[0], endpoint+"/_emulator/"+args[1], strings.NewReader(body)) //nolint:forbidigo // scripts have no ctx
+	req, err := http.NewRequestWithContext(context.Background(), args[0], endpoint+"/_emulator/"+args[1], strings.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
@@ -189,7 +189,7 @@ func cmdAPI(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func api(endpoint, region, operation, body string) ([]byte, error) {
-	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, endpoint, strings.NewReader(body)) //nolint:forbidigo // scripts have no ctx
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, endpoint, strings.NewReader(body))
 	if err != nil {
 		return nil, err
 	}

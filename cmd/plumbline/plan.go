@@ -69,9 +69,9 @@ Exit codes: 0 no error; 1 an error; with --detailed-exitcode also 2: something d
 			})
 			switch {
 			case failed(reports):
-				return exitCode(exitError)
+				return codeError(exitError)
 			case detailed && differences:
-				return exitCode(exitDifferences)
+				return codeError(exitDifferences)
 			}
 			return nil
 		},
@@ -117,11 +117,11 @@ Exit codes: 0 nothing to do, or done; 1 an error; 3 something that git asks for 
 			})
 			switch {
 			case cmd.Context().Err() != nil:
-				return exitCode(exitInterrupted)
+				return codeError(exitInterrupted)
 			case failed(reports):
-				return exitCode(exitError)
+				return codeError(exitError)
 			case held:
-				return exitCode(exitHeld)
+				return codeError(exitHeld)
 			}
 			return nil
 		},
@@ -263,7 +263,7 @@ func namedPlans(ids []string, reports []*sync.Report) error {
 	var due []string
 	for _, r := range reports {
 		if r.Err != nil {
-			return nil // which is reported
+			return nil //nolint:nilerr // the report tells it, and what is due there is not known
 		}
 		if r.PlanID != "" {
 			due = append(due, fmt.Sprintf("%s (%s)", r.PlanID, r.Target))
@@ -309,7 +309,7 @@ func (w *world) checkNames(reports []*sync.Report) error {
 	var known []string
 	for _, r := range reports {
 		if r.Err != nil {
-			return nil
+			return nil //nolint:nilerr // the report tells it, and which pipelines are there is not known
 		}
 		unknown = r.UnknownNames(unknown)
 		for name := range r.Known {

@@ -45,7 +45,7 @@ Exit codes: 0 everything is in order; 1 an error, or the daemon cannot be asked;
 				a.printStatus(status)
 			}
 			if err == nil && troubles(status) > 0 {
-				return exitCode(exitDifferences)
+				return codeError(exitDifferences)
 			}
 			return err
 		},

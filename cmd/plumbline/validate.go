@@ -42,7 +42,7 @@ Exit codes: 0 no problem of severity error; 1 any, or the files cannot be read.`
 				fmt.Fprintln(a.stderr, problemSummary(files, problems))
 			}
 			if err == nil && pipeline.HasErrors(problems) {
-				return exitCode(exitError)
+				return codeError(exitError)
 			}
 			return err
 		},
