@@ -78,7 +78,9 @@ func (a *app) demo(ctx context.Context, exit bool) error {
 	go func() { served <- web.Serve(ctx, listener, t.aws, web.ServeConfig{}) }()
 	defer func() {
 		stop()
-		_ = <-served // the demo is over, whatever it says
+		if err := <-served; err != nil {
+			fmt.Fprintf(a.stderr, "plumbline: warning: %v\n", err)
+		}
 	}()
 
 	j, err := journal.Open(filepath.Join(dir, "state"))
