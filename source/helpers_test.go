@@ -20,6 +20,9 @@ import (
 	"github.com/plumbline/plumbline/pipeline"
 )
 
+// whole compares snapshots with what only this package sees of them.
+var whole = cmp.AllowUnexported(Snapshot{})
+
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 type files = map[string]string

@@ -16,9 +16,10 @@ import (
 type step struct {
 	time    time.Time
 	tree    plumbing.Hash
-	parent  plumbing.Hash // the first one; zero for the first commit of all
-	changes []change      // against the parent
-	cost    int           // of finding and holding the changes; 0 while they are not known
+	parent  plumbing.Hash   // the first one; zero for the first commit of all
+	merged  []plumbing.Hash // its other parents
+	changes []change        // against the parent
+	cost    int             // of finding and holding the changes; 0 while they are not known
 }
 
 // change is one file that a commit changed; the zero hash is no file.
@@ -58,7 +59,50 @@ func (rd *reading) readHistory(ctx context.Context, s *Snapshot, head plumbing.H
 		rd.new.steps[id] = st
 		id = st.parent
 	}
+	if err := rd.readMerged(ctx, s); err != nil {
+		return err
+	}
 	return rd.versions(ctx, s)
+}
+
+// readMerged notes the commits that merges brought in: they are part of the history, though the branch never was
+// at them. It looks at four times as many commits as the depth. What is missing of the past is left out.
+func (rd *reading) readMerged(ctx context.Context, s *Snapshot) error {
+	var queue []plumbing.Hash
+	for _, c := range s.Commits {
+		queue = append(queue, rd.new.steps[plumbing.NewHash(c.ID)].merged...)
+	}
+	s.merged = map[string]bool{}
+	for len(queue) > 0 {
+		if s.partial = len(s.merged) >= 4*rd.cfg.HistoryDepth; s.partial {
+			return nil
+		}
+		id := queue[0]
+		queue = queue[1:]
+		short := id.String()[:minPrefix]
+		if s.merged[short] || s.Contains(short) {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		st, err := rd.step(id)
+		if err != nil {
+			if !rd.tolerates(ctx, err) {
+				return err
+			}
+			continue
+		}
+		s.merged[short] = true
+		rd.new.steps[id] = st
+		if slices.Contains(rd.repo.shallow, id) {
+			continue
+		}
+		if queue = append(queue, st.merged...); !st.parent.IsZero() {
+			queue = append(queue, st.parent)
+		}
+	}
+	return nil
 }
 
 // tolerates reports whether history does without what could not be read. It does in general: a past that is
@@ -82,7 +126,7 @@ func (rd *reading) step(id plumbing.Hash) (step, error) {
 	}
 	st := step{time: commitTime(c), tree: c.TreeHash}
 	if len(c.ParentHashes) > 0 {
-		st.parent = c.ParentHashes[0]
+		st.parent, st.merged = c.ParentHashes[0], c.ParentHashes[1:]
 	}
 	return st, nil
 }

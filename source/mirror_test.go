@@ -253,7 +253,7 @@ func TestRandomHistories(t *testing.T) {
 					want = snapshot(t, Config{URL: s.Path(), HistoryDepth: 10_000})
 					want.Source = got.Source
 				}
-				if d := cmp.Diff(want, got); d != "" {
+				if d := cmp.Diff(want, got, whole); d != "" {
 					t.Fatalf("step %d (-want +got):\n%s", i, d)
 				}
 			}

@@ -17,7 +17,7 @@ func same(t *testing.T, src *Source, cfg Config) *Snapshot {
 	got := snapshotOf(t, src)
 	want := snapshot(t, cfg)
 	want.Source = got.Source
-	if d := cmp.Diff(want, got); d != "" {
+	if d := cmp.Diff(want, got, whole); d != "" {
 		t.Errorf("mirror and repository differ (-want +got):\n%s", d)
 	}
 	return got

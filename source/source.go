@@ -77,6 +77,9 @@ type Snapshot struct {
 	History   map[string][]Version
 	Commits   []Commit // the states the branch had: first parents only, newest (the current one) first
 	Truncated bool     // there are older commits than those in Commits
+
+	merged  map[string]bool // :: 12 digits → a commit that a merge brought in, as far as was looked
+	partial bool            // there are merged commits beyond those
 }
 
 // File is one file as the source holds it: the bytes are not judged here.
@@ -109,7 +112,8 @@ type Commit struct {
 // minPrefix is how many hex digits of a commit are taken to name it: as many as ownership tags carry.
 const minPrefix = 12
 
-// Contains reports whether the commit, given in full or by its first 12 or more hex digits, is among Commits.
+// Contains reports whether the commit, given in full or by its first 12 or more hex digits, is part of the history
+// that was read: one of Commits, or one that a merge brought in.
 func (s *Snapshot) Contains(commit string) bool {
 	if len(commit) < minPrefix {
 		return false
@@ -119,7 +123,17 @@ func (s *Snapshot) Contains(commit string) bool {
 			return true
 		}
 	}
-	return false
+	return s.merged[commit[:minPrefix]]
+}
+
+// Rewritten reports whether a commit of that time (to the second) should be part of the history that was read and
+// is not: the branch was set to another history after it.
+func (s *Snapshot) Rewritten(commit string, at time.Time) bool {
+	if s.Commit == "" || len(s.Commits) == 0 || s.partial || s.Contains(commit) {
+		return false
+	}
+	oldest := s.Commits[len(s.Commits)-1].Time
+	return !s.Truncated || !at.Before(oldest.Truncate(time.Second))
 }
 
 // Source is one place that desired files come from. Its methods may be called concurrently.

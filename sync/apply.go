@@ -130,6 +130,10 @@ func (p *pass) change(ctx context.Context, c *Change) {
 	}
 	fields := []zap.Field{zap.String("target", c.Target), zap.String("pipeline", c.Pipeline), zap.String("verb", string(c.Verb)),
 		zap.String("cause", string(c.Cause)), zap.Int64("version", version)}
+	if c.wanted != nil && c.wanted.Origin.Snapshot.Commit != "" {
+		fields = append(fields, zap.String("commit", short(c.wanted.Origin.Snapshot.Commit)))
+	}
+	fields = append(fields, c.LogEdits()...)
 	for _, note := range c.Notes {
 		fields = append(fields, zap.String("note", note))
 	}
@@ -166,8 +170,8 @@ func (p *pass) check(ctx context.Context, c *Change) (map[string]string, error) 
 		return nil, nil
 	}
 	// The listing of tags, from which it was planned, lags behind: another instance may be ahead after all.
-	if r, ok := parseRecord(tags[TagApplied]); ok && c.wanted != nil && c.owner == Managed {
-		if c.Hold, c.Reason = c.wanted.behind(r); c.Hold != HoldNone {
+	if r, ok := parseRecord(tags[TagApplied]); ok && c.wanted != nil && c.owner == Managed && !c.released {
+		if c.Hold, c.Reason = c.behind(r); c.Hold != HoldNone {
 			return nil, nil
 		}
 	}

@@ -35,6 +35,13 @@ func (m *Memory) attempt(c *Change) (until time.Time, err error) {
 	return f.until, f.err
 }
 
+// Retry forgets what failed, so that the next pass tries it again: somebody may have mended the cause.
+func (m *Memory) Retry() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	clear(m.failures)
+}
+
 // settled remembers how a change ended.
 func (m *Memory) settled(c *Change) {
 	m.mu.Lock()

@@ -63,8 +63,9 @@ func web(key string) string { return doc{name: "web", key: key}.String() }
 
 // repo is a source in memory: a branch of commits, or a folder.
 type repo struct {
-	name   string
-	states []repoState // oldest first
+	name      string
+	truncated bool        // there were more commits than states has
+	states    []repoState // oldest first
 }
 
 type repoState struct {
@@ -97,7 +98,7 @@ func (r *repo) commit(changes map[string]string) string {
 // snapshot is what package source makes of it, see source.Snapshot.
 func (r *repo) snapshot() *source.Snapshot {
 	head := r.states[len(r.states)-1]
-	s := &source.Snapshot{Source: r.name, Revision: head.id, Commit: head.id, Time: head.time, History: map[string][]source.Version{}}
+	s := &source.Snapshot{Source: r.name, Revision: head.id, Commit: head.id, Time: head.time, History: map[string][]source.Version{}, Truncated: r.truncated}
 	paths := map[string]bool{}
 	for _, state := range r.states {
 		s.Commits = slices.Insert(s.Commits, 0, source.Commit{ID: state.id, Time: state.time})

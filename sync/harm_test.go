@@ -166,7 +166,7 @@ func TestNoHarm(t *testing.T) {
 		e := applied(t, Enforce)
 		e.commit("web.json", "{")
 		broken := e.repo.states[1]
-		e.repo.states = e.repo.states[1:] // the good version is older than the history that was read
+		e.repo.states, e.repo.truncated = e.repo.states[1:], true // the good version is older than the history that was read
 		if broken.files["web.json"] != "{" {
 			t.Fatal("the test lost its file")
 		}

@@ -81,20 +81,23 @@ const (
 
 // facts are the columns of the table that judge applies.
 type facts struct {
-	live     bool // the pipeline exists
-	known    bool // the journal says that we wrote it and it was live
-	owner    Ownership
-	recorded bool // its tags hold a record that can be read
-	desired  bool // the file moved since the record
-	moved    bool // the live version moved since the record
-	handed   bool // the tags name another source than the one that wants it now, which would cost the ownership once that one goes
-	content  content
-	byGit    bool // history says that the live content is git's or our own, not a person's
-	fought   bool // an unexplained difference was written away once already
+	live      bool // the pipeline exists
+	known     bool // the journal says that we wrote it and it was live
+	owner     Ownership
+	recorded  bool // its tags hold a record that can be read
+	desired   bool // the file moved since the record
+	moved     bool // the live version moved since the record
+	handed    bool // the tags name another source than the one that wants it now, which would cost the ownership once that one goes
+	content   content
+	byGit     bool // history says that the live content is git's or our own, not a person's
+	rewritten bool // the record's commit was pushed away by another history
+	fought    bool // an unexplained difference was written away once already
 }
 
 // upToDate reports whether the record says that nothing has moved since.
-func (f facts) upToDate() bool { return f.recorded && !f.desired && !f.moved && !f.handed }
+func (f facts) upToDate() bool {
+	return f.recorded && !f.desired && !f.moved && !f.handed && !f.rewritten
+}
 
 // verdict is one row's answer.
 type verdict struct {

@@ -168,7 +168,7 @@ func (p *pass) release() {
 		c := &p.report.Changes[i]
 		switch {
 		case named && c.releasable:
-			c.Hold, c.Reason, c.Outcome = HoldNone, "", Planned
+			c.Hold, c.Reason, c.Outcome, c.released = HoldNone, "", Planned, true
 		case !named && c.Outcome == Planned:
 			c.Hold, c.Outcome = HoldPolicy, Held
 			c.Reason = "it is not in a plan that was named"

@@ -293,6 +293,8 @@ func TestBackoff(t *testing.T) {
 		tries(live.Unavailable, time.Second, 1)
 		time.Sleep(10 * time.Minute)
 		tries(live.Invalid, time.Minute, 1)
+		e.memory.Retry() // somebody says that the cause is mended
+		tries(live.Invalid, time.Minute, 1)
 		e.fake.spoilers = nil
 		e.commit("web.json", web("k3")) // another change is tried at once
 		wantOutcomes(t, e.pass(), "update applied", 1)

@@ -144,6 +144,14 @@ func (l *Loop) Nudge(source string) {
 	}
 }
 
+// Refresh looks at everything now, because a person asks for it, and tries again what failed.
+func (l *Loop) Refresh() {
+	for _, t := range l.targets {
+		t.Memory.Retry()
+	}
+	l.Nudge("")
+}
+
 func (l *Loop) nudgeTargets() {
 	for _, t := range l.targets {
 		poke(t.nudge)

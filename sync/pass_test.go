@@ -581,7 +581,55 @@ func TestHolds(t *testing.T) {
 		e.repo.states = e.repo.states[:1] // set back on purpose, and one new commit on top
 		e.repo.states = append(e.repo.states, repoState{strings.Repeat("f", 40), ahead.time.Add(time.Hour), map[string]string{"web.json": web("k1")}})
 		e.restart()
-		e.want(e.pass(), "web pending; update git applied")
+		held := e.pass()
+		e.want(held, "web pending; update git held:source")
+		e.want(e.pass(plans(held.PlanID)), "web pending; update git applied")
+		e.quiet()
+	})
+	bubble(t, "the branch is set to an unrelated history", func(t *testing.T) {
+		e := applied(t, Enforce)
+		e.commit("api.json", doc{name: "api", key: "k1"}.String())
+		e.want(e.pass(), "api missing; create git applied", "web synced")
+		e.restart()
+		files := map[string]string{"web.json": web("other"), "api.json": doc{name: "api", key: "k1"}.String()}
+		e.repo.states = []repoState{{strings.Repeat("f", 40), epoch.Add(time.Hour), files}}
+		// What differs is held, also when git wins; what does not goes over to the new history.
+		held := e.pass()
+		e.want(held, "api synced; tag record applied", "web pending; update git held:source")
+		e.wantWrites("Tag api")
+		e.commit("api.json", doc{name: "api", key: "k2"}.String())
+		r := e.pass()
+		e.want(r, "api pending; update git applied", "web pending; update git held:source")
+		e.want(e.pass(plans(r.PlanID)), "api synced", "web pending; update git held:source") // that plan had api in it
+		last := e.pass()
+		e.want(e.pass(plans(last.PlanID)), "api synced", "web pending; update git applied")
+		e.quiet()
+	})
+	bubble(t, "another instance is ahead of a target that is readOnly", func(t *testing.T) {
+		e := applied(t, Enforce)
+		e.commit("web.json", web("k2"))
+		e.pass()
+		e.repo.states = e.repo.states[:1]
+		e.restart()
+		readOnly := func(in *Input) { in.Target.NoWrite = "the target is readOnly in the configuration" }
+		r := e.pass(readOnly)
+		e.want(r, "web pending; update git held:policy")
+		e.pass(readOnly, plans(e.pass().PlanID))
+		e.wantWrites() // naming a plan releases a limit, not the configuration
+	})
+	bubble(t, "another instance is ahead, and the listing of tags does not say so yet", func(t *testing.T) {
+		e := applied(t, Enforce)
+		old := e.fake.listLocked()["web"].Tags
+		e.commit("web.json", web("k2"))
+		e.pass()
+		e.fake.freeze()
+		s := e.fake.listing["web"]
+		s.Tags = old
+		e.fake.listing["web"] = s
+		e.repo.states = e.repo.states[:1]
+		e.restart()
+		e.want(e.pass(), "web drifted; update drift held:source")
+		e.wantWrites()
 	})
 	bubble(t, "rename", func(t *testing.T) {
 		e := applied(t, Enforce)

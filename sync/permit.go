@@ -13,7 +13,8 @@ import (
 // is there already is kept: the first reason is the one to mend first.
 func (c *consideration) permit(change *Change) {
 	for _, check := range []func(*Change) (Hold, string){
-		c.explained, c.otherInstance, c.unknownFields, c.maskedSecrets, c.renamed, c.policy,
+		c.explained, c.unknownFields, c.maskedSecrets, c.renamed, c.policy,
+		c.otherInstance, // the last, because a person may release it, and must not release any of the others with it
 	} {
 		if hold, reason := check(change); hold != HoldNone {
 			change.Hold, change.Reason = hold, reason
@@ -42,23 +43,35 @@ func (c *consideration) explained(change *Change) (Hold, string) {
 	return HoldNone, ""
 }
 
-// otherInstance holds a target that somebody else keeps at a newer commit than ours: this repository is behind
-// or was set back, and writing would undo their work.
-func (c *consideration) otherInstance(*Change) (Hold, string) {
+// otherInstance holds what would undo the work of somebody who has applied a commit that this history does not
+// have. A person may release the plan, when that is meant.
+func (c *consideration) otherInstance(change *Change) (Hold, string) {
 	if !c.facts.recorded {
 		return HoldNone, ""
 	}
-	return c.w.behind(c.record)
+	hold, reason := change.behind(c.record)
+	change.releasable = hold != HoldNone
+	return hold, reason
 }
 
-// behind holds what a record of a newer commit than the source's head, one that it does not have, forbids.
-func (w *Wanted) behind(r record) (Hold, string) {
-	snapshot := w.Origin.Snapshot
-	if r.Commit == noCommit || snapshot.Commit == "" || snapshot.Contains(r.Commit) || !r.Time.After(snapshot.Time) {
+// behind holds what a record forbids whose commit the source does not have: a newer one, when this repository is
+// behind or was set back; or one that was pushed away by another history. Where nothing differs, nothing would be
+// undone by going over to that history.
+func (c *Change) behind(r record) (Hold, string) {
+	snapshot := c.wanted.Origin.Snapshot
+	if r.Commit == noCommit || snapshot.Commit == "" || snapshot.Contains(r.Commit) {
 		return HoldNone, ""
 	}
-	return HoldSource, fmt.Sprintf("commit %s of %s was applied, which this repository does not have and which is newer than its head %s: fetch, or push that commit again; a branch that was set back on purpose needs one new commit on top",
-		r.Commit, r.Time.Format("2006-01-02 15:04:05Z"), snapshot.Commit[:12])
+	at := r.Time.Format("2006-01-02 15:04:05Z")
+	switch {
+	case r.Time.After(snapshot.Time):
+		return HoldSource, fmt.Sprintf("commit %s of %s was applied, which this repository does not have and which is newer than its head %s: fetch, or push that commit again, or a new one on top",
+			r.Commit, at, snapshot.Commit[:12])
+	case c.Differs() && snapshot.Rewritten(r.Commit, r.Time):
+		return HoldSource, fmt.Sprintf("commit %s of %s was applied, and is not part of the history of head %s any more: the branch was set to another history",
+			r.Commit, at, snapshot.Commit[:12])
+	}
+	return HoldNone, ""
 }
 
 func (c *consideration) unknownFields(change *Change) (Hold, string) {

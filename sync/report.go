@@ -1,7 +1,10 @@
 package sync
 
 import (
+	"fmt"
 	"time"
+
+	"go.uber.org/zap"
 
 	"github.com/plumbline/plumbline/differ"
 	"github.com/plumbline/plumbline/live"
@@ -71,6 +74,19 @@ type Change struct {
 	parallel bool
 
 	releasable bool // a person may lift the hold by naming the plan
+	released   bool // and has
+}
+
+// LogEdits returns the edits as fields of a log line, no more than a person reads there.
+func (c *Change) LogEdits() []zap.Field {
+	var fields []zap.Field
+	for i, e := range c.Edits {
+		if i == 5 {
+			return append(fields, zap.Int("more_edits", len(c.Edits)-i))
+		}
+		fields = append(fields, zap.String(fmt.Sprintf("edit%d", i+1), e.Sentence()))
+	}
+	return fields
 }
 
 // Differs reports whether the change is a difference to what people wrote. Marking a pipeline as ours and

@@ -4,6 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
 	stdsync "sync"
 	"time"
 
@@ -52,6 +56,11 @@ type said struct {
 	last  time.Time // when it was said last
 }
 
+// numbers are what differs between two tellings of one error: the port that a connection had, the time it took.
+var numbers = regexp.MustCompile(`[0-9]+`)
+
+func withoutNumbers(err error) string { return numbers.ReplaceAllString(err.Error(), "#") }
+
 // reminder is after how long standing trouble is told again.
 const reminder = time.Hour
 
@@ -85,7 +94,7 @@ func (d *decisions) report(r *sync.Report) {
 	target := zap.String("target", r.Target)
 	what := ""
 	if r.Err != nil {
-		what = r.Err.Error()
+		what = withoutNumbers(r.Err)
 	}
 	if since, isNews := d.news(r.Target, what, r.Err != nil); isNews {
 		if r.Err != nil {
@@ -101,27 +110,49 @@ func (d *decisions) report(r *sync.Report) {
 	for i := range r.Changes {
 		changes[r.Changes[i].Pipeline] = &r.Changes[i]
 	}
+	here := map[string]bool{}
 	for _, s := range r.Pipelines {
 		if s.Status != "" {
 			d.pipeline(r, s, changes[s.Name])
+			here[pipelineSubject(r.Target, s.Name)] = true
 		}
 	}
+	d.gone(r.Target, here)
 	d.problems(r)
 }
+
+// gone forgets the pipelines of a target that are no longer here: neither wanted nor ours.
+func (d *decisions) gone(target string, here map[string]bool) {
+	for _, subject := range slices.Sorted(maps.Keys(d.said)) {
+		name, isPipeline := strings.CutPrefix(subject, pipelineSubject(target, ""))
+		if !isPipeline || here[subject] {
+			continue
+		}
+		if d.said[subject].what != "" {
+			d.log.Info("the pipeline is gone, and no file wants it", zap.String("target", target), zap.String("pipeline", name))
+		}
+		delete(d.said, subject)
+	}
+}
+
+// pipelineSubject is what a pipeline is called among the subjects; a target's files are another kind.
+func pipelineSubject(target, name string) string { return target + "\x00pipeline\x00" + name }
 
 // pipeline logs where a pipeline has come to. What was applied is logged by the pass itself.
 func (d *decisions) pipeline(r *sync.Report, s sync.State, c *sync.Change) {
 	what, reason := "", s.Why
 	var err error
 	switch {
+	case c != nil && c.Outcome == sync.Skipped:
+		return // it was not reached, which changes nothing
 	case c != nil && c.Outcome == sync.Held:
 		what, reason = string(s.Status)+"/"+string(c.Hold), c.Reason
 	case c != nil && c.Outcome == sync.Failed:
-		what, err = string(s.Status)+"/failed/"+c.Err.Error(), c.Err
+		what, err = string(s.Status)+"/failed/"+withoutNumbers(c.Err), c.Err
 	case s.Status != sync.StatusSynced && c == nil:
 		what = string(s.Status)
 	}
-	since, isNews := d.news(r.Target+"\x00"+s.Name, what, what != "")
+	since, isNews := d.news(pipelineSubject(r.Target, s.Name), what, what != "")
 	if !isNews {
 		return
 	}
@@ -133,13 +164,7 @@ func (d *decisions) pipeline(r *sync.Report, s sync.State, c *sync.Change) {
 	fields = append(fields, zap.Time("since", since))
 	if c != nil {
 		fields = append(fields, zap.String("verb", string(c.Verb)), zap.String("cause", string(c.Cause)), zap.String("hold", string(c.Hold)))
-		for i, e := range c.Edits {
-			if i == 5 {
-				fields = append(fields, zap.Int("more_edits", len(c.Edits)-i))
-				break
-			}
-			fields = append(fields, zap.String(fmt.Sprintf("edit%d", i+1), e.Sentence()))
-		}
+		fields = append(fields, c.LogEdits()...)
 	}
 	if err != nil {
 		d.log.Error("the change failed", append(fields, zap.Error(err))...)
@@ -156,7 +181,7 @@ func (d *decisions) problems(r *sync.Report) {
 			what += p.String() + "\n"
 		}
 	}
-	if _, isNews := d.news(r.Target+"\x00\x00files", what, what != ""); !isNews {
+	if _, isNews := d.news(r.Target+"\x00files", what, what != ""); !isNews {
 		return
 	}
 	if what == "" {

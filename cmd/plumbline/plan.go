@@ -58,10 +58,7 @@ Exit codes: 0 no error; 1 an error; with --detailed-exitcode also 2: something d
 				return err
 			}
 			reports, err := a.passes(cmd.Context(), &f, args, passOptions{journal: j})
-			if err != nil {
-				return err
-			}
-			if err := a.show(&f, reports, "Plan"); err != nil {
+			if err := a.show(&f, reports, "Plan", err); err != nil {
 				return err
 			}
 			differences := slices.ContainsFunc(reports, func(r *sync.Report) bool {
@@ -106,10 +103,7 @@ Exit codes: 0 nothing to do, or done; 1 an error; 3 something that git asks for 
 			}
 			defer j.Close()
 			reports, err := a.passes(cmd.Context(), &f, args, passOptions{journal: j, write: true, planIDs: planIDs})
-			if err != nil {
-				return err
-			}
-			if err := a.show(&f, reports, "Apply"); err != nil {
+			if err := a.show(&f, reports, "Apply", err); err != nil {
 				return err
 			}
 			held := slices.ContainsFunc(reports, func(r *sync.Report) bool {
@@ -212,7 +206,8 @@ type passOptions struct {
 	planIDs []string
 }
 
-// passes makes one pass over every target, side by side. Unless they may write they are plans.
+// passes makes one pass over every target, side by side. Unless they may write they are plans. With an error it
+// may return reports too: of what was done all the same.
 func (a *app) passes(ctx context.Context, f *passFlags, args []string, o passOptions) ([]*sync.Report, error) {
 	if f.output != "text" && f.output != "json" {
 		return nil, badOutput(f.output, "text", "json")
@@ -238,7 +233,7 @@ func (a *app) passes(ctx context.Context, f *passFlags, args []string, o passOpt
 			return nil, err
 		}
 		if err := namedPlans(o.planIDs, reports); err != nil {
-			return nil, err
+			return reports, err
 		}
 		if !slices.ContainsFunc(reports, func(r *sync.Report) bool { return errors.Is(r.Err, sync.ErrMoved) }) {
 			return reports, w.checkNames(reports)
@@ -335,17 +330,20 @@ func failed(reports []*sync.Report) bool {
 	})
 }
 
-// show prints the reports.
-func (a *app) show(f *passFlags, reports []*sync.Report, title string) error {
+// show prints the reports, if there are any, and returns the error with which they came.
+func (a *app) show(f *passFlags, reports []*sync.Report, title string, err error) error {
+	if err != nil && !slices.ContainsFunc(reports, func(r *sync.Report) bool { return len(r.Changes) > 0 }) {
+		return err
+	}
 	if f.output == "json" {
-		return writeJSON(a.stdout, sync.NewDocument(reports))
+		return errors.Join(err, writeJSON(a.stdout, sync.NewDocument(reports)))
 	}
 	a.printProblems(a.stdout, mergeProblems(reports))
 	for _, r := range reports {
 		a.printReport(a.stdout, r)
 	}
 	fmt.Fprintln(a.stdout, summary(reports, title))
-	return nil
+	return err
 }
 
 // mergeProblems returns the problems of all reports, those that every target sees once.

@@ -67,7 +67,7 @@ type service struct {
 	metrics  *metrics.Metrics
 	decide   *decisions
 
-	memories map[string]*sync.Memory // :: account/region → what passes remember
+	memories map[string]*sync.Memory // :: target and credentials → what its passes remember
 	current  atomic.Pointer[generation]
 }
 
@@ -234,11 +234,13 @@ func (s *service) target(ctx context.Context, cfg *config.Config, t config.Targe
 	if s.stateErr != nil {
 		st.NoWrite = fmt.Sprintf("the state folder cannot be written: %v", s.stateErr)
 	}
-	key := t.Name + "/" + t.Account + "/" + t.Region
+	// What is remembered is of one account, which without t.Account only the credentials tell.
+	key := fmt.Sprintf("%q", []string{t.Name, t.Account, t.Region, t.Profile, t.AssumeRole.ARN, cfg.AWS.EndpointURL})
 	if s.memories[key] == nil {
 		s.memories[key] = &sync.Memory{}
 	}
 	st.Memory = s.memories[key]
+	st.Memory.Retry() // the configuration may be what was wrong
 	return st, nil
 }
 
@@ -258,7 +260,7 @@ func (s *service) generations(ctx context.Context, path string) {
 			s.log.Warn("the configuration file cannot be watched; SIGHUP reads it again", zap.Error(err))
 		}
 	})
-	group.Go(func() { onSignals(ctx, func() { ask("SIGHUP") }, func() { s.current.Load().loop.Nudge("") }) })
+	group.Go(func() { onSignals(ctx, func() { ask("SIGHUP") }, func() { s.current.Load().loop.Refresh() }) })
 	group.Go(func() { s.watchdog(ctx) })
 	for ctx.Err() == nil {
 		g := s.current.Load()
@@ -350,7 +352,7 @@ func (s *service) listen(ctx context.Context, cfg *config.Config) (stop func(), 
 		Metrics: promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 10, Timeout: 30 * time.Second}),
 		Reports: func() []*sync.Report { return s.current.Load().loop.Reports() },
 		Sources: func() []sync.SourceState { return s.current.Load().loop.Sources() },
-		Refresh: func() { s.current.Load().loop.Nudge("") },
+		Refresh: func() { s.current.Load().loop.Refresh() },
 	})
 	group.Go(func() { s.served(web.Serve(serving, admin, handler, web.ServeConfig{Log: s.log})) })
 	if cfg.Web.WebhookListen == "" {

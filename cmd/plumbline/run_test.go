@@ -195,6 +195,18 @@ func TestRun(t *testing.T) {
 		t.Errorf("the status as JSON: %v %+v", err, status)
 	}
 
+	// A new file that cannot be read stands for no pipeline; the status tells of it all the same.
+	if _, err := s.repo.Commit("broken", map[string]string{"new.json": "{"}); err != nil {
+		t.Fatal(err)
+	}
+	s.eventually("the broken file is told", func() bool { return strings.Contains(s.log.String(), "a file has an error") })
+	out := s.plumbline(exitDifferences, "status", "--url", admin)
+	mustMatch(t, out, `new\.json:1:2: error: .*\(PL-J05\)$`)
+	mustMatch(t, out, `^1 thing needs you\.$`)
+	if _, err := s.repo.Commit("mended", map[string]string{"new.json": ""}); err != nil {
+		t.Fatal(err)
+	}
+
 	// A bad configuration does not replace a good one; a good one does.
 	s.write("plumbline.yaml", siteConfig+"oops: true\n")
 	s.eventually("the bad configuration is told", func() bool { return strings.Contains(s.log.String(), "the old one stays in force") })
@@ -213,6 +225,9 @@ func TestRun(t *testing.T) {
 		t.Errorf("the exit code is %d", code)
 	}
 	mustMatch(t, s.log.String(), `plumbline has stopped; no change is in flight`)
+	if strings.Contains(s.log.String(), "cannot be looked at") {
+		t.Error("being told to stop counts as trouble of AWS")
+	}
 	if lines := strings.Count(s.log.String(), "\n"); lines > 60 {
 		t.Errorf("the log has %d lines:\n%s", lines, s.log.String())
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/plumbline/plumbline/config"
+	"github.com/plumbline/plumbline/pipeline"
 	"github.com/plumbline/plumbline/sync"
 	"github.com/plumbline/plumbline/web"
 )
@@ -91,12 +93,33 @@ func troubles(s *web.Status) int {
 			n++
 		}
 		for _, p := range t.Pipelines {
-			if p.Status != sync.StatusSynced && p.Status != "" {
+			if worthALine(t, p) && p.Status != sync.StatusInvalid { // which its file's errors count for
 				n++
 			}
 		}
 	}
-	return n
+	return n + len(fileErrors(s))
+}
+
+// worthALine reports whether a pipeline has more to tell than its target: one that is not known because the target
+// cannot be seen has not.
+func worthALine(t sync.TargetDocument, p sync.StateDocument) bool {
+	return p.Status != sync.StatusSynced && p.Status != "" && (t.Error == "" || p.Why != t.Error)
+}
+
+// fileErrors returns what is wrong with files, each once. A new file that cannot be read stands for no pipeline,
+// so this is the only place that tells of it.
+func fileErrors(s *web.Status) []pipeline.Problem {
+	var all []pipeline.Problem
+	for _, t := range s.Targets {
+		for _, p := range t.Problems {
+			if p.Severity == pipeline.Error && !slices.Contains(all, p) {
+				all = append(all, p)
+			}
+		}
+	}
+	pipeline.SortProblems(all)
+	return all
 }
 
 func (a *app) printStatus(s *web.Status) {
@@ -112,6 +135,7 @@ func (a *app) printStatus(s *web.Status) {
 			fmt.Fprintf(w, "  %s cannot be read since %s: %s\n", a.paint(text.FgRed, "!"), a.when(src.Since), printable(src.Error))
 		}
 	}
+	a.printProblems(w, fileErrors(s))
 	held := map[string]sync.ChangeDocument{}
 	for _, c := range s.Changes {
 		held[c.Target+"\x00"+c.Pipeline] = c
@@ -119,11 +143,14 @@ func (a *app) printStatus(s *web.Status) {
 	for _, t := range s.Targets {
 		a.printTarget(t, held)
 	}
-	if n := troubles(s); n > 0 {
+	switch n := troubles(s); n {
+	case 0:
+		fmt.Fprintln(w, "Everything is in order.")
+	case 1:
+		fmt.Fprintln(w, "1 thing needs you.")
+	default:
 		fmt.Fprintf(w, "%d things need you.\n", n)
-		return
 	}
-	fmt.Fprintln(w, "Everything is in order.")
 }
 
 func (a *app) printTarget(t sync.TargetDocument, changes map[string]sync.ChangeDocument) {
@@ -137,7 +164,7 @@ func (a *app) printTarget(t sync.TargetDocument, changes map[string]sync.ChangeD
 		fmt.Fprintf(w, "  %s %s\n", a.paint(text.FgRed, "!"), printable(t.Error))
 	}
 	for _, p := range t.Pipelines {
-		if p.Status == sync.StatusSynced || p.Status == "" {
+		if !worthALine(t, p) {
 			continue
 		}
 		why := p.Why
