@@ -62,7 +62,7 @@ type Prune struct {
 	Grace   time.Duration // how long a pipeline must have been unwanted
 }
 
-// Limits bounds what one pass does to a target; a pass that would do more holds what is over. Zero allows nothing, and
+// Limits bounds what one pass does to a target; a pass that would do more of a kind holds all of that kind. Zero allows nothing, and
 // percentages are of the target's pipelines that are ours.
 type Limits struct {
 	Creates        int

@@ -65,7 +65,7 @@ plumbline.yaml:5:8: sources[2].url: an address has no user and no password in it
 plumbline.yaml:6:8: sources[3].url: want https://host/path, ssh://git@host/path, git@host:path or a path
   hint: a path with a colon needs ./ before it
 plumbline.yaml:7:8: sources[4].url: want https://host/path, ssh://git@host/path, git@host:path or a path
-plumbline.yaml:8:46: sources[5].auth.proxy: want an address such as http://proxy:3128 or socks5://proxy:1080, with no user and nothing after it
+plumbline.yaml:8:46: sources[5].auth.proxy: want an address such as http://proxy:3128, with no user and nothing after it
 plumbline.yaml:9:51: sources[6].auth.username: may have no colon and no space
 `,
 		},

@@ -119,8 +119,8 @@ func isEndpoint(s string) error {
 // isProxy accepts the address of a proxy. Plain http will do: what passes through it is encrypted to its end.
 func isProxy(s string) error {
 	u, err := url.Parse(s)
-	if err != nil || !slices.Contains([]string{"http", "https", "socks5"}, u.Scheme) || !isHost(u.Hostname()) || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
-		return &complaint{"want an address such as http://proxy:3128 or socks5://proxy:1080, with no user and nothing after it", ""}
+	if err != nil || !slices.Contains([]string{"http", "https"}, u.Scheme) || !isHost(u.Hostname()) || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
+		return &complaint{"want an address such as http://proxy:3128, with no user and nothing after it", ""}
 	}
 	return nil
 }

@@ -12,9 +12,9 @@ import (
 
 // Value is one effective value of a configuration.
 type Value struct {
-	Key    string // such as policy.mode or sources[0].auth.tokenFile
-	Value  string // as it is in force: paths are absolute
-	Origin string // where it is set: plumbline.yaml:7:12, environment PLUMBLINE_POLICY_MODE, or default
+	Key    string `json:"key"`    // such as policy.mode or sources[0].auth.tokenFile
+	Value  string `json:"value"`  // as it is in force: paths are absolute
+	Origin string `json:"origin"` // where it is set: plumbline.yaml:7:12, environment PLUMBLINE_POLICY_MODE, or default
 }
 
 // String returns the value as one line in the manner of YAML, with its origin for a comment.

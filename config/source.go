@@ -49,7 +49,7 @@ type Auth struct {
 	GitHubApp GitHubApp // https; zero means none
 
 	CAFile string // https: trusted in addition to the system's authorities
-	Proxy  string // https: an address with http, https or socks5; "" means what HTTPS_PROXY says
+	Proxy  string // https: an address with http or https; "" means what HTTPS_PROXY says
 }
 
 // GitHubApp is the installation of a GitHub App.

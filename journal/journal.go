@@ -105,6 +105,31 @@ func Open(dir string) (*Journal, error) {
 	return j, nil
 }
 
+// refreshLocked takes in what other processes have written since: a command beside the daemon, or the daemon.
+func (j *Journal) refreshLocked() error {
+	now, err := os.Stat(j.path)
+	if err != nil || j.file == nil {
+		return nil // there is nothing new to take in, or the journal is only read
+	}
+	mine, err := j.file.Stat()
+	if err != nil {
+		return fmt.Errorf("writing the journal: %w", err)
+	}
+	if os.SameFile(mine, now) && now.Size() == j.size {
+		return nil
+	}
+	old := j.file
+	if err := j.openLocked(); err != nil {
+		return err
+	}
+	if err := old.Close(); err != nil {
+		return fmt.Errorf("closing the journal: %w", err)
+	}
+	j.latest, j.recent, j.since = map[string][3]*Entry{}, nil, time.Time{}
+	j.size, err = j.read()
+	return err
+}
+
 func (j *Journal) openLocked() error {
 	f, err := os.OpenFile(j.path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -155,6 +180,11 @@ func (j *Journal) Close() error {
 func (j *Journal) Intend(e Entry) (Entry, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if err := j.refreshLocked(); err != nil {
+		return e, err
+	}
+	// Other processes may write here too, so the id is not just the next number.
+	j.next = max(j.next, time.Now().UnixNano())
 	e.ID, e.Time, e.Outcome = j.next, time.Now().UTC(), ""
 	j.next++
 	return e, j.appendLocked(e)
@@ -169,6 +199,9 @@ func (j *Journal) Conclude(intent Entry, outcome string, version int64, cause er
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if err := j.refreshLocked(); err != nil {
+		return err
+	}
 	return j.appendLocked(e)
 }
 
@@ -177,6 +210,7 @@ func (j *Journal) Conclude(intent Entry, outcome string, version int64, cause er
 func (j *Journal) KnowsLive(account, region, name string) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	_ = j.refreshLocked() // what is known will do
 	e := j.latest[key(account, region, name)][2]
 	return e != nil && e.Operation != "delete"
 }
@@ -187,6 +221,9 @@ func (j *Journal) KnowsLive(account, region, name string) bool {
 func (j *Journal) Count(account, region, operation string) (n int, known bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if err := j.refreshLocked(); err != nil {
+		return 0, false
+	}
 	now := time.Now()
 	for _, e := range j.recent {
 		if e.Account == account && e.Region == region && e.Operation == operation && e.Outcome != Failed && now.Sub(e.Time) < day {

@@ -57,9 +57,9 @@ func (t *target) newPipeline(name string) *pipelineState {
 // lose notes that the pipeline could not be seen. It has not stopped being drifted or pending by that.
 func (p *pipelineState) lose() { p.status, p.hold = sync.StatusUnknown, sync.HoldNone }
 
-// see takes in what a pass found and did, and reports whether drift was found that was not known. The report
-// tells the state before the changes of its pass; what counts here is the state after them, or else a pipeline
-// whose drift is reverted at once would seem drifted until the next pass, and one that was applied pending.
+// see takes in what a pass found and did, and reports whether drift was found that was not known. What
+// counts is the state after the changes of the pass, or else a pipeline whose drift is reverted at once would seem
+// drifted until the next pass, and one that was applied pending.
 func (p *pipelineState) see(s *sync.State, c *sync.Change, at time.Time) (detected bool) {
 	done := c != nil && c.Outcome == sync.Applied
 	p.status, p.live = s.Status, s.Live != nil || done

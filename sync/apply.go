@@ -117,6 +117,7 @@ func (p *pass) change(ctx context.Context, c *Change) {
 	}
 	c.At = time.Now()
 	version, err := p.write(ctx, c, tags)
+	c.version = version
 	outcome := journal.Applied
 	c.Outcome, c.Err = Applied, err
 	if err != nil {

@@ -294,8 +294,9 @@ func (l *Loop) keep(ctx context.Context, t *loopTarget) {
 	for {
 		wait := jitter(l.cfg.Interval)
 		if r := l.pass(ctx, t); r != nil && errors.Is(r.Err, ErrMoved) {
-			l.Nudge("") // read what it moved to; the pass follows
-			wait = gap
+			for _, f := range l.feeds {
+				poke(f.nudge) // to read what it moved to, after which a pass follows at once
+			}
 		}
 		if !pause(ctx, wait, t.nudge) {
 			return
@@ -386,6 +387,9 @@ func (l *Loop) moved(ctx context.Context, tree *Tree, source string) (bool, erro
 		head, err := f.Source.Head(ctx)
 		if err != nil {
 			return false, err
+		}
+		if state := f.now(); head != tree.origins[i].Snapshot.Revision && state.Err != nil {
+			return false, state.Err // it has moved to something that cannot be read
 		}
 		if head != tree.origins[i].Snapshot.Revision {
 			return true, nil

@@ -198,6 +198,12 @@ func (p *pass) settleStates() {
 			s.Status, s.Ownership, s.Why, s.Live = "", "", "", nil
 		default:
 			s.Status, s.Ownership, s.Why = StatusSynced, Managed, ""
+			now := live.Summary{Name: s.Name}
+			if s.Live != nil {
+				now = *s.Live
+			}
+			now.Version = c.version
+			s.Live = &now
 		}
 	}
 }

@@ -73,8 +73,9 @@ type Change struct {
 	untag    []string
 	parallel bool
 
-	releasable bool // a person may lift the hold by naming the plan
-	released   bool // and has
+	version    int64 // live, after the change was made
+	releasable bool  // a person may lift the hold by naming the plan
+	released   bool  // and has
 }
 
 // LogEdits returns the edits as fields of a log line, no more than a person reads there.

@@ -58,7 +58,10 @@ the default. Secrets are in files of their own, of which only the paths are show
 Exit codes: 0 done; 1 the configuration cannot be used.`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			cfg, _, err := a.daemonConfig(&f)
+			cfg, path, err := a.daemonConfig(&f)
+			if err == nil {
+				cfg, err = config.Load(path, a.environ) // with the default of state.dir, which commands replace
+			}
 			if err != nil {
 				return err
 			}

@@ -145,6 +145,8 @@ func (d *decisions) pipeline(r *sync.Report, s sync.State, c *sync.Change) {
 	switch {
 	case c != nil && c.Outcome == sync.Skipped:
 		return // it was not reached, which changes nothing
+	case c != nil && !c.Differs() && c.Outcome != sync.Failed:
+		// Only our own tags are due; the pipeline is as the file says.
 	case c != nil && c.Outcome == sync.Held:
 		what, reason = string(s.Status)+"/"+string(c.Hold), c.Reason
 	case c != nil && c.Outcome == sync.Failed:

@@ -121,7 +121,7 @@ Exit codes: 0 nothing to do, or done; 1 an error; 3 something that git asks for 
 		},
 	}
 	f.add(cmd)
-	cmd.Flags().StringSliceVar(&planIDs, "plan-id", nil, "make exactly the plan with this id, with what limits held in it; one for each target")
+	cmd.Flags().StringSliceVar(&planIDs, "plan-id", nil, "make exactly the plan with this id, with what was held until a person says so; one for each target")
 	return cmd
 }
 
@@ -386,6 +386,10 @@ func summary(reports []*sync.Report, title string) string {
 	for _, r := range reports {
 		if r.Err != nil {
 			add("unreachable")
+		} else {
+			for range r.Counts()[sync.StatusUnknown] {
+				add("unknown")
+			}
 		}
 		for i := range r.Changes {
 			c := &r.Changes[i]

@@ -113,7 +113,7 @@ func (a *app) printReport(w io.Writer, r *sync.Report) {
 	if r.Account != "" {
 		title += " (" + r.Account + ")"
 	}
-	if len(r.Changes) == 0 && r.Err == nil {
+	if len(r.Changes) == 0 && r.Err == nil && r.Counts()[sync.StatusUnknown] == 0 {
 		fmt.Fprintf(w, "%s: nothing to do%s\n", a.paint(text.Bold, title), statusWords(r))
 		a.printStates(w, r)
 		return

@@ -127,7 +127,10 @@ func (a *app) printStatus(s *web.Status) {
 	fmt.Fprintf(w, "plumbline %s, instance %s\n", s.Version, s.Instance)
 	for _, src := range s.Sources {
 		at := short(src.Commit)
-		if at == "" {
+		switch {
+		case src.Revision == "":
+			at = "not read yet"
+		case at == "":
 			at = "a folder"
 		}
 		fmt.Fprintf(w, "source %s: %s, %s\n", printable(src.Name), at, count(src.Files, "file"))
@@ -143,10 +146,12 @@ func (a *app) printStatus(s *web.Status) {
 	for _, t := range s.Targets {
 		a.printTarget(t, held)
 	}
-	switch n := troubles(s); n {
-	case 0:
+	switch n := troubles(s); {
+	case len(s.Targets) == 0:
+		fmt.Fprintln(w, "No target has been looked at yet.")
+	case n == 0:
 		fmt.Fprintln(w, "Everything is in order.")
-	case 1:
+	case n == 1:
 		fmt.Fprintln(w, "1 thing needs you.")
 	default:
 		fmt.Fprintf(w, "%d things need you.\n", n)
