@@ -1,6 +1,7 @@
 package sync
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -19,6 +20,7 @@ type fakeSource struct {
 	mu      stdsync.Mutex
 	repo    *repo
 	err     error
+	broken  error // of Snapshot alone
 	reads   int
 	changed func()
 }
@@ -38,8 +40,8 @@ func (s *fakeSource) Snapshot(context.Context) (*source.Snapshot, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.reads++
-	if s.err != nil {
-		return nil, s.err
+	if err := cmp.Or(s.err, s.broken); err != nil {
+		return nil, err
 	}
 	return s.repo.snapshot(), nil
 }
@@ -260,4 +262,28 @@ type hanging struct{ *fake }
 func (h hanging) Inventory(ctx context.Context) (live.Inventory, error) {
 	<-ctx.Done()
 	return live.Inventory{}, ctx.Err()
+}
+
+// TestLoopMovedAndUnreadable moves the source to something that cannot be read, with a change due: the change is
+// held and passes keep their pace.
+func TestLoopMovedAndUnreadable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLooped(t, Enforce)
+		defer l.stop()
+		time.Sleep(2 * time.Minute)
+		l.source.mu.Lock()
+		l.source.broken = errors.New("the folder pipelines is not in this commit")
+		l.commit("web.json", web("k2"))
+		l.source.mu.Unlock()
+		l.fake.mu.Lock()
+		l.fake.put(web("by hand"))
+		l.fake.mu.Unlock()
+		time.Sleep(3 * time.Minute)
+		l.want(l.loop.Reports()[0], "web drifted; update drift held:source")
+		before := l.passes.Load()
+		time.Sleep(10 * time.Minute)
+		if n := l.passes.Load() - before; n > 15 {
+			t.Fatalf("%d passes in ten minutes", n)
+		}
+	})
 }

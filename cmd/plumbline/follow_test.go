@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -18,6 +19,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/plumbline/plumbline/source"
 )
 
 // TestWebhook follows a repository on a git server: the daemon looks at it once an hour, and at once when it is
@@ -157,10 +160,28 @@ func TestTrouble(t *testing.T) {
 		{"gone", func() error { return os.Rename(repo, repo+".away") }, func() error { return os.Rename(repo+".away", repo) }, true},
 		{"branch deleted", func() error { return os.Remove(filepath.Join(repo, "refs/heads/main")) },
 			func() error { return os.WriteFile(filepath.Join(repo, "refs/heads/main"), head, 0o600) }, true},
+		{"set back to an older commit", func() error {
+			s.commit([]string{"web", "api"}, "one more")
+			s.eventually("the later commit is live", func() bool { return s.isLive("web", "one more")() && s.isLive("api", "one more")() })
+			return os.WriteFile(filepath.Join(repo, "refs/heads/main"), head, 0o600)
+		}, func() error { s.commit([]string{"web", "api"}, "one more"); return nil }, false},
 		{"emptied", func() error {
 			_, err := s.repo.Commit("nothing", map[string]string{"web.json": "", "api.json": ""})
 			return err
-		}, func() error { s.commit([]string{"web", "api"}, "one"); return nil }, false},
+		}, func() error { s.commit([]string{"web", "api"}, "one more"); return nil }, false},
+		{"set to an unrelated history", func() error {
+			other, err := source.NewScratch(filepath.Join(s.dir, "other"))
+			if err == nil {
+				_, err = other.Commit("unrelated", map[string]string{"web.json": pipelineFile("web", "evil")})
+			}
+			if err == nil {
+				err = os.Rename(repo, repo+".away")
+			}
+			if err == nil {
+				err = os.Rename(filepath.Join(s.dir, "other"), repo)
+			}
+			return err
+		}, func() error { return errors.Join(os.RemoveAll(repo), os.Rename(repo+".away", repo)) }, false},
 	} {
 		t.Run(trouble.name, func(t *testing.T) {
 			if err := trouble.begin(); err != nil {

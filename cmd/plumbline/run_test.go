@@ -290,3 +290,40 @@ func TestKill(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestTerm ends the daemon in the middle of a call: the call is finished with its record, and nothing is begun
+// after it.
+func TestTerm(t *testing.T) {
+	s := newSite(t, siteConfig)
+	s.commit([]string{"a", "b", "c"}, "one")
+	s.start()
+	s.eventually("the first commit is live", func() bool { return s.isLive("a", "one")() && s.isLive("b", "one")() && s.isLive("c", "one")() })
+	if err := s.aws.AddFault(emulator.Fault{Operation: "UpdatePipeline", Action: "delay", Delay: time.Second}); err != nil {
+		t.Fatal(err)
+	}
+	s.aws.ResetCalls()
+	s.commit([]string{"a", "b", "c"}, "two")
+	s.eventually("an update is under way", func() bool {
+		out, err := os.ReadFile(filepath.Join(s.dir, "state", "journal.log"))
+		return err == nil && bytes.Contains(out, []byte(`"operation":"update"`))
+	})
+	if code := s.kill(syscall.SIGTERM); code != exitDone {
+		t.Errorf("the exit code is %d\n%s", code, s.log.String())
+	}
+	s.aws.ClearFaults()
+	updates, records := 0, 0
+	for _, call := range s.aws.Calls() {
+		switch call.Operation {
+		case "UpdatePipeline":
+			updates++
+		case "TagResource":
+			records++
+		}
+	}
+	if updates == 0 || updates > 2 || records != updates { // one in each region
+		t.Errorf("%d updates and %d records", updates, records)
+	}
+	if out := s.plumbline(exitDone, "plan"); !strings.Contains(out, fmt.Sprintf("Plan: %d to update.", 6-updates)) {
+		t.Errorf("after %d updates:\n%s", updates, out)
+	}
+}
