@@ -107,15 +107,21 @@ func Open(dir string) (*Journal, error) {
 
 // refreshLocked takes in what other processes have written since: a command beside the daemon, or the daemon.
 func (j *Journal) refreshLocked() error {
+	if j.file == nil {
+		return nil // it is only read
+	}
 	now, err := os.Stat(j.path)
-	if err != nil || j.file == nil {
-		return nil // there is nothing new to take in, or the journal is only read
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("writing the journal: %w", err)
+	}
+	if err != nil { // somebody has deleted it: what was in it is lost, and what comes must not go the same way
+		now = nil
 	}
 	mine, err := j.file.Stat()
 	if err != nil {
 		return fmt.Errorf("writing the journal: %w", err)
 	}
-	if os.SameFile(mine, now) && now.Size() == j.size {
+	if now != nil && os.SameFile(mine, now) && now.Size() == j.size {
 		return nil
 	}
 	old := j.file
@@ -126,8 +132,10 @@ func (j *Journal) refreshLocked() error {
 		return fmt.Errorf("closing the journal: %w", err)
 	}
 	j.latest, j.recent, j.since = map[string][3]*Entry{}, nil, time.Time{}
-	j.size, err = j.read()
-	return err
+	if j.size, err = j.read(); err != nil || !j.since.IsZero() {
+		return err
+	}
+	return j.appendLocked(Entry{Time: time.Now().UTC(), Operation: begin})
 }
 
 func (j *Journal) openLocked() error {
@@ -136,7 +144,18 @@ func (j *Journal) openLocked() error {
 		return fmt.Errorf("opening the journal: %w", err)
 	}
 	j.file = f
-	return nil
+	return syncFolder(filepath.Dir(j.path))
+}
+
+// syncFolder makes a file that was created or renamed in a folder survive a loss of power. Some systems cannot
+// sync a folder; there is nothing more to be done there.
+func syncFolder(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return fmt.Errorf("opening the state folder: %w", err)
+	}
+	_ = d.Sync()
+	return d.Close()
 }
 
 // boundLocked keeps the file from growing for ever: once it is over the limit it is rewritten with the entries

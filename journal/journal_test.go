@@ -413,4 +413,11 @@ func TestTwoProcesses(t *testing.T) {
 	if !command.KnowsLive("1", "r", "d") || !open().KnowsLive("1", "r", "d") {
 		t.Error("what was written after a compaction is lost")
 	}
+	if err := os.Remove(filepath.Join(dir, "journal.log")); err != nil {
+		t.Fatal(err)
+	}
+	write(daemon, "create", "e")
+	if !open().KnowsLive("1", "r", "e") {
+		t.Error("what was written after somebody deleted the journal is not on the disk")
+	}
 }

@@ -102,7 +102,7 @@ func typeHint(s *Shape, n *Node) string {
 	case s.Kind == String && (n.Kind == Number || n.Kind == Bool):
 		return fmt.Sprintf("write it in quotes: %q", n.Text)
 	case s.Kind == String && (n.Kind == Object || n.Kind == Array):
-		return "the service takes a text here; write JSON as a string: " + strconv.Quote(shorten(n.String(), 60))
+		return `the service takes a text here; write JSON as a string: "{\"…\"}"` // without the value: it may hold a secret
 	case s.Kind == Number && n.Kind == String && isDigits(n.Text):
 		return "write it without quotes: " + n.Text
 	case s.Kind == Array && n.Kind == Object:

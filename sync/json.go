@@ -22,6 +22,7 @@ type TargetDocument struct {
 	Started   time.Time          `json:"started"`
 	Finished  time.Time          `json:"finished"`
 	Error     string             `json:"error,omitempty"`
+	PlanID    string             `json:"planId,omitempty"` // of what `apply --plan-id` releases
 	Pipelines []StateDocument    `json:"pipelines"`
 	Problems  []pipeline.Problem `json:"problems"`
 }
@@ -68,7 +69,7 @@ func NewDocument(reports []*Report) Document {
 
 func targetDocument(r *Report) TargetDocument {
 	t := TargetDocument{
-		Name: r.Target, Account: r.Account, Region: r.Region, Started: r.Started.UTC(), Finished: r.Finished.UTC(), Error: errorText(r.Err),
+		Name: r.Target, Account: r.Account, Region: r.Region, Started: r.Started.UTC(), Finished: r.Finished.UTC(), Error: errorText(r.Err), PlanID: r.PlanID,
 		Pipelines: []StateDocument{}, Problems: append([]pipeline.Problem{}, r.Problems...),
 	}
 	for _, s := range r.Pipelines {

@@ -52,6 +52,9 @@ const (
 	HoldPolicy       Hold = "policy"             // the configuration says no
 )
 
+// DetectReason is the reason of changes that only the mode holds.
+const DetectReason = "the mode is detect, which only reports"
+
 // Mode says what a pass may write.
 type Mode string
 

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/plumbline/plumbline/pipeline"
 )
 
 // HoldLimit holds what is more than may be done at once without a person's word.
@@ -186,19 +188,43 @@ func (p *pass) prune(state *State, c *Change) {
 	case p.Target.NoWrite != "":
 		c.hold(HoldPolicy, "%s", p.Target.NoWrite)
 	case p.Target.Mode == Detect:
-		c.hold(HoldPolicy, "the mode is detect, which only reports")
+		c.hold(HoldPolicy, "%s", DetectReason)
 	case !p.Target.Prune.Enabled:
 		c.hold(HoldPolicy, "policy.prune is off; delete the pipeline in AWS, or bring its file back")
 	case p.desired.closed[source]:
 		c.hold(HoldValidation, "files of the source %s have errors; nothing of it is deleted until they are mended", source)
 	case origin == nil || !recorded || r.Commit != noCommit && !origin.Snapshot.Contains(r.Commit):
 		c.confine("the history that was read does not show the commit at which it was last applied")
+	case !origin.removed(state.Live.Tags[TagSource], state.Name):
+		c.confine("no commit that was read has removed its file; if the configuration keeps it away from here (path, branch, targets), nothing is deleted for that")
 	case time.Since(since) < grace:
 		c.hold(HoldPolicy, "its file has been seen to be gone since %s, and policy.prune waits %s", since.UTC().Format(time.RFC3339), grace)
 		c.releasable = true
 	case len(origin.Snapshot.Files) == 0:
 		c.confine("the source %s holds no pipeline file at all any more", source)
 	}
+}
+
+// removed reports whether a commit shows that the file of an ownership tag has gone, or stands for another pipeline
+// now. That no file wants a pipeline here is not enough: a fence, another path or another branch in the
+// configuration makes it so too. A folder has no history, so of its files nobody can tell.
+func (o *Origin) removed(tag, name string) bool {
+	snapshot := o.Snapshot
+	if snapshot.Commit == "" {
+		return false
+	}
+	for _, f := range snapshot.Files {
+		if sourceTag(snapshot.Source, f.Path) == tag {
+			now, _ := pipeline.Parse(f.Path, f.Data)
+			return now != nil && now.Name() != name && len(snapshot.History[f.Path]) > 0
+		}
+	}
+	for path := range snapshot.History {
+		if sourceTag(snapshot.Source, path) == tag {
+			return true
+		}
+	}
+	return false
 }
 
 func (c *Change) hold(hold Hold, format string, args ...any) {

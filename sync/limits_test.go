@@ -2,6 +2,7 @@ package sync
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -198,7 +199,8 @@ func TestDeleted(t *testing.T) {
 
 		// What comes under its name later has a wait of its own.
 		e.commit("p00.json", doc{name: "p00", key: "k1"}.String())
-		tags := e.fake.tagsOf("p01")
+		tags := maps.Clone(e.fake.tagsOf("p01"))
+		tags[TagSource] = "platform:p00.json"
 		e.commit("p00.json", "")
 		e.fake.put(doc{name: "p00", key: "k1"}.String())
 		e.fake.pipelines["p00"].tags = tags
@@ -298,5 +300,30 @@ func TestBackoff(t *testing.T) {
 		e.fake.spoilers = nil
 		e.commit("web.json", web("k3")) // another change is tried at once
 		wantOutcomes(t, e.pass(), "update applied", 1)
+	})
+}
+
+// TestPruneNeedsARemoval narrows the configuration instead of removing files: what nobody wants here any more is not
+// deleted for that.
+func TestPruneNeedsARemoval(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newEnv(t, Apply)
+		e.fleet(5, "k1")
+		wantOutcomes(t, e.pass(), "create applied", 5)
+		time.Sleep(dayOld)
+		fenced := func(in *Input) {
+			in.Tree = Read([]Origin{{Snapshot: e.repo.snapshot(), Targets: []string{"elsewhere"}}}, []string{"eu"})
+		}
+		other := func(in *Input) { // another path: the files are not in what is read, nor in its history
+			s := e.repo.snapshot()
+			s.Files, s.History = s.Files[:1], nil
+			in.Tree = Read([]Origin{{Snapshot: s}}, []string{"eu"})
+		}
+		for range 2 {
+			wantOutcomes(t, e.pass(prune(time.Minute), fenced), "delete held:limit", 5)
+			wantOutcomes(t, e.pass(prune(time.Minute), other), "delete held:limit", 4)
+			e.wantWrites()
+			time.Sleep(time.Hour)
+		}
 	})
 }

@@ -78,6 +78,7 @@ type feed struct {
 	Feed
 	name  string
 	nudge chan struct{}
+	told  time.Time // when its trouble was logged last; owned by its goroutine
 
 	mu    stdsync.Mutex
 	state SourceState
@@ -241,7 +242,11 @@ func (l *Loop) look(ctx context.Context, f *feed) {
 		after.Err = err
 		if before.Err == nil {
 			after.Since = time.Now()
-			l.cfg.Log.Error("the source cannot be read; what was read last stays wanted, and nothing is changed", zap.String("source", before.Name), zap.Error(err))
+		}
+		// One line when it begins, when it is another error, and once an hour.
+		if before.Err == nil || before.Err.Error() != err.Error() || time.Since(f.told) >= time.Hour {
+			f.told = time.Now()
+			l.cfg.Log.Error("the source cannot be read; what was read last stays wanted, and nothing is changed", zap.String("source", before.Name), zap.Time("since", after.Since), zap.Error(err))
 		}
 	} else {
 		after.Snapshot, after.Success, after.Err, after.Since = snapshot, time.Now(), nil, time.Time{}

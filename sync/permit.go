@@ -163,7 +163,7 @@ func (c *consideration) policy(*Change) (Hold, string) {
 	case c.Target.NoWrite != "":
 		return HoldPolicy, c.Target.NoWrite
 	case c.Target.Mode == Detect:
-		return HoldPolicy, "the mode is detect, which only reports"
+		return HoldPolicy, DetectReason
 	}
 	return HoldNone, ""
 }

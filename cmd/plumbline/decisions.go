@@ -46,8 +46,9 @@ func (s *service) setLevel(cfg config.Log) {
 type decisions struct {
 	log *zap.Logger
 
-	mu   stdsync.Mutex
-	said map[string]said // :: subject → what was last said of it
+	mu        stdsync.Mutex
+	said      map[string]said // :: subject → what was last said of it
+	announced map[string]bool // :: target → what its mode holds back was told
 }
 
 type said struct {
@@ -64,7 +65,9 @@ func withoutNumbers(err error) string { return numbers.ReplaceAllString(err.Erro
 // reminder is after how long standing trouble is told again.
 const reminder = time.Hour
 
-func newDecisions(log *zap.Logger) *decisions { return &decisions{log: log, said: map[string]said{}} }
+func newDecisions(log *zap.Logger) *decisions {
+	return &decisions{log: log, said: map[string]said{}, announced: map[string]bool{}}
+}
 
 // news reports whether what is said of a subject is worth a line, and since when it is so.
 func (d *decisions) news(subject, what string, trouble bool) (since time.Time, isNews bool) {
@@ -119,6 +122,21 @@ func (d *decisions) report(r *sync.Report) {
 	}
 	d.gone(r.Target, here)
 	d.problems(r)
+	d.announce(r)
+}
+
+// announce says once for a target how many changes its mode keeps from being made.
+func (d *decisions) announce(r *sync.Report) {
+	n := 0
+	for i := range r.Changes {
+		if c := &r.Changes[i]; c.Hold == sync.HoldPolicy && c.Reason == sync.DetectReason && c.Wanted() {
+			n++
+		}
+	}
+	if n > 0 && !d.announced[r.Target] {
+		d.announced[r.Target] = true
+		d.log.Info("the mode is detect, so nothing is written; with policy.mode: apply these changes would be made", zap.String("target", r.Target), zap.Int("changes", n))
+	}
 }
 
 // gone forgets the pipelines of a target that are no longer here: neither wanted nor ours.

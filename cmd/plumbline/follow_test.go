@@ -216,6 +216,11 @@ func TestTrouble(t *testing.T) {
 				_, body := s.get(admin + "/metrics")
 				return strings.Contains(body, `plumbline_source_up{source="team"} 1`)
 			})
+			s.eventually("all is well again", func() bool {
+				var out bytes.Buffer
+				run(t.Context(), []string{"plan"}, &app{stdout: &out, stderr: &out, getenv: os.Getenv, environ: os.Environ()})
+				return strings.Contains(out.String(), "Plan: nothing to do.")
+			})
 		})
 	}
 	s.commit([]string{"web", "api"}, "two")
