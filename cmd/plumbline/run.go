@@ -92,6 +92,8 @@ func (g *generation) close(log *zap.Logger) {
 
 // run starts the daemon and keeps it until ctx ends.
 func (a *app) run(ctx context.Context, f *worldFlags) error {
+	signals, release := catchSignals()
+	defer release()
 	cfg, path, err := a.daemonConfig(f)
 	if err != nil {
 		return err
@@ -124,7 +126,7 @@ func (a *app) run(ctx context.Context, f *worldFlags) error {
 	}
 	defer stopServing()
 	notify(log, daemon.SdNotifyReady)
-	s.generations(ctx, path)
+	s.generations(ctx, path, signals)
 	notify(log, daemon.SdNotifyStopping)
 	log.Info("plumbline has stopped; no change is in flight")
 	return nil
@@ -245,7 +247,7 @@ func (s *service) target(ctx context.Context, cfg *config.Config, t config.Targe
 }
 
 // generations runs the loop of one configuration after the other.
-func (s *service) generations(ctx context.Context, path string) {
+func (s *service) generations(ctx context.Context, path string, signals <-chan os.Signal) {
 	var group stdsync.WaitGroup
 	defer group.Wait()
 	reload := make(chan string, 1)
@@ -260,7 +262,7 @@ func (s *service) generations(ctx context.Context, path string) {
 			s.log.Warn("the configuration file cannot be watched; SIGHUP reads it again", zap.Error(err))
 		}
 	})
-	group.Go(func() { onSignals(ctx, func() { ask("SIGHUP") }, func() { s.current.Load().loop.Refresh() }) })
+	group.Go(func() { onSignals(ctx, signals, func() { ask("SIGHUP") }, func() { s.current.Load().loop.Refresh() }) })
 	group.Go(func() { s.watchdog(ctx) })
 	for ctx.Err() == nil {
 		g := s.current.Load()

@@ -2,7 +2,13 @@
 
 package main
 
-import "context"
+import (
+	"context"
+	"os"
+)
 
-// onSignals waits: there are no such signals here.
-func onSignals(ctx context.Context, _, _ func()) { <-ctx.Done() }
+// catchSignals does nothing: there are no such signals here.
+func catchSignals() (signals chan os.Signal, stop func()) { return nil, func() {} }
+
+// onSignals waits.
+func onSignals(ctx context.Context, _ <-chan os.Signal, _, _ func()) { <-ctx.Done() }
