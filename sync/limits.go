@@ -124,13 +124,13 @@ func (p *pass) capDeletes(most, managed int) {
 func (p *pass) identify() {
 	h := sha256.New()
 	fmt.Fprintln(h, p.Instance, p.report.Target, p.report.Account, p.report.Region)
-	releasable := false
+	due, releasable := false, false
 	for i := range p.report.Changes {
 		c := &p.report.Changes[i]
 		if c.Outcome != Planned && !c.releasable {
 			continue
 		}
-		releasable = releasable || c.releasable
+		due, releasable = true, releasable || c.releasable
 		fmt.Fprintln(h, c.Verb, c.Pipeline, c.base.Version)
 		if c.wanted != nil {
 			fmt.Fprintln(h, c.wanted.Document.Digest)
@@ -145,7 +145,7 @@ func (p *pass) identify() {
 			c.Reason += fmt.Sprintf("; look at the plan, and `plumbline apply %s` makes exactly these changes", p.releasing())
 		}
 	}
-	if !releasable && len(p.PlanIDs) == 0 {
+	if !due || !releasable && len(p.PlanIDs) == 0 {
 		p.report.PlanID = ""
 	}
 }

@@ -227,16 +227,20 @@ func (a *app) passes(ctx context.Context, f *passFlags, args []string, o passOpt
 			t.Writer = live.NewWriter(t.Live.(*live.Reader))
 		}
 	}
+	var made []sync.Change // in rounds that ended because the source moved
 	for range restarts {
 		reports, err := w.passOnce(ctx, sync.Input{Sweep: f.sweep, Progress: a.progress(o.write), PlanIDs: o.planIDs})
 		if err != nil {
 			return nil, err
 		}
 		if err := namedPlans(o.planIDs, reports); err != nil {
-			return reports, err
+			return withMade(reports, made), err
 		}
 		if !slices.ContainsFunc(reports, func(r *sync.Report) bool { return errors.Is(r.Err, sync.ErrMoved) }) {
-			return reports, w.checkNames(reports)
+			return withMade(reports, made), w.checkNames(reports)
+		}
+		for _, r := range reports {
+			made = append(made, slices.DeleteFunc(r.Changes, func(c sync.Change) bool { return c.Outcome != sync.Applied })...)
 		}
 		fmt.Fprintln(a.stderr, "the source has moved; starting over with what it holds now")
 	}
@@ -251,6 +255,18 @@ func (a *app) progress(write bool) func(sync.Change) {
 	return func(c sync.Change) {
 		fmt.Fprintf(a.stderr, "%s %s: %s %s\n", c.Region, printable(c.Pipeline), c.Verb, c.Outcome)
 	}
+}
+
+// withMade adds what earlier rounds have made to the reports of the last one, so that none of it goes untold.
+func withMade(reports []*sync.Report, made []sync.Change) []*sync.Report {
+	for _, r := range reports {
+		for _, c := range made {
+			if c.Target == r.Target {
+				r.Changes = append([]sync.Change{c}, r.Changes...)
+			}
+		}
+	}
+	return reports
 }
 
 // namedPlans makes sure that every plan that was named is what is due now.
