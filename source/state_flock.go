@@ -35,8 +35,11 @@ func writeOwner(f *os.File) error {
 	return err
 }
 
-// unlockFile leaves the file where it is: to remove it would race with who locks it next.
-func unlockFile(f *os.File) error { return f.Close() }
+// unlockFile leaves the file where it is: to remove it would race with who locks it next. It unlocks before it
+// closes, because a child process that is just being started still has a copy of the descriptor.
+func unlockFile(f *os.File) error {
+	return errors.Join(syscall.Flock(int(f.Fd()), syscall.LOCK_UN), f.Close())
+}
 
 // syncDir makes renames in a folder last.
 func syncDir(dir string) error {

@@ -201,10 +201,20 @@ const gap = time.Second
 func (l *Loop) follow(ctx context.Context, f *feed) {
 	for {
 		l.look(ctx, f)
-		if !pause(ctx, gap, nil) || !pause(ctx, jitter(f.Interval)-gap, f.nudge) {
+		if !pause(ctx, gap, nil) || !pause(ctx, f.wait(), f.nudge) {
 			return
 		}
 	}
+}
+
+// wait is for how long a source is left alone: its interval, or as long as its server has asked for.
+func (f *feed) wait() time.Duration {
+	wait := jitter(f.Interval)
+	var e *source.Error
+	if errors.As(f.now().Err, &e) {
+		wait = max(wait, min(e.RetryAfter, time.Hour))
+	}
+	return wait - gap
 }
 
 // jitter spreads looks by a tenth, so that many sources and targets do not all ask in the same second.
@@ -244,7 +254,7 @@ func (l *Loop) look(ctx context.Context, f *feed) {
 			after.Since = time.Now()
 		}
 		// One line when it begins, when it is another error, and once an hour.
-		if before.Err == nil || before.Err.Error() != err.Error() || time.Since(f.told) >= time.Hour {
+		if before.Err == nil || otherTrouble(before.Err, err) || time.Since(f.told) >= time.Hour {
 			f.told = time.Now()
 			l.cfg.Log.Error("the source cannot be read; what was read last stays wanted, and nothing is changed", zap.String("source", before.Name), zap.Time("since", after.Since), zap.Error(err))
 		}
@@ -271,6 +281,15 @@ func (l *Loop) look(ctx context.Context, f *feed) {
 	} else if (before.Err == nil) != (after.Err == nil) {
 		l.nudgeTargets()
 	}
+}
+
+// otherTrouble reports whether an error is worth a line after the one before. What a network says of itself differs
+// from time to time, in port numbers at least, so of a remote source the kind counts.
+func otherTrouble(before, now error) bool {
+	if kind := source.KindOf(now); kind != source.KindOther {
+		return source.KindOf(before) != kind
+	}
+	return before.Error() != now.Error()
 }
 
 func short(commit string) string { return commit[:min(12, len(commit))] }

@@ -287,3 +287,30 @@ func TestLoopMovedAndUnreadable(t *testing.T) {
 		}
 	})
 }
+
+// TestLoopRetryAfter leaves a server alone for as long as it asks, and says what is wrong with it once.
+func TestLoopRetryAfter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLooped(t, Apply)
+		defer l.stop()
+		time.Sleep(2 * time.Minute)
+		l.fail(&source.Error{Kind: source.KindUnreachable, Where: "https://git.example.com/a", What: "503", RetryAfter: 30 * time.Minute})
+		time.Sleep(2 * time.Minute)
+		before := l.loop.Sources()[0].Looks
+		time.Sleep(20 * time.Minute)
+		if n := l.loop.Sources()[0].Looks - before; n > 0 {
+			t.Fatalf("%d looks within the time that the server asked for", n)
+		}
+		l.fail(nil)
+		time.Sleep(15 * time.Minute)
+		if err := l.loop.Sources()[0].Err; err != nil {
+			t.Fatal(err)
+		}
+	})
+	unreachable := func(port string) error {
+		return &source.Error{Kind: source.KindUnreachable, Where: "git", What: "read tcp 127.0.0.1:" + port + ": connection reset"}
+	}
+	if otherTrouble(unreachable("1"), unreachable("2")) || !otherTrouble(unreachable("1"), &source.Error{Kind: source.KindAuth}) || !otherTrouble(errors.New("a"), errors.New("b")) {
+		t.Error("what counts as other trouble")
+	}
+}
