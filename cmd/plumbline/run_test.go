@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -166,9 +167,19 @@ func (s *site) get(url string) (int, string) {
 // TestRun lets the daemon follow a repository, put back drift, survive a bad configuration, and stop.
 func TestRun(t *testing.T) {
 	s := newSite(t, siteConfig)
+	systemd, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(s.dir, "notify"), Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer systemd.Close()
+	t.Setenv("NOTIFY_SOCKET", systemd.LocalAddr().String())
 	s.commit([]string{"web"}, "one")
 	s.start()
 	s.eventually("the first commit is live in both regions", s.isLive("web", "one"))
+	told := make([]byte, 100)
+	if n, err := systemd.Read(told); err != nil || string(told[:n]) != "READY=1" {
+		t.Errorf("systemd was told %q: %v", told[:n], err)
+	}
 	s.commit([]string{"web"}, "two")
 	s.eventually("the second commit is live in both regions", s.isLive("web", "two"))
 
