@@ -96,8 +96,8 @@ func (a *app) rootCommand() *cobra.Command {
 the source of truth; plumbline validates every file, compares it with the live
 pipelines of every configured region, and applies what changed.
 
-Exit codes: 0 nothing to do or done; 1 error; 2 differences (plan --detailed-exitcode);
-3 something wanted was held (apply); 130 interrupted.`,
+Exit codes: 0 nothing to do or done; 1 error; 2 differences (plan --detailed-exitcode) or
+something that needs a person (status); 3 something wanted was held (apply); 130 interrupted.`,
 		SilenceErrors: true, SilenceUsage: true,
 		PersistentPreRunE: func(*cobra.Command, []string) error { return a.setColour(colour) },
 	}
