@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -223,12 +222,4 @@ func (r *Report) Counts() map[Status]int {
 		}
 	}
 	return counts
-}
-
-// String sums the report up in one line, for logs.
-func (r *Report) String() string {
-	if r.Err != nil {
-		return fmt.Sprintf("%s: %v", r.Target, r.Err)
-	}
-	return fmt.Sprintf("%s: %d pipelines, %d changes", r.Target, len(r.Pipelines), len(r.Changes))
 }
