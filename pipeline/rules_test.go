@@ -143,7 +143,7 @@ func TestRulesAreKnown(t *testing.T) {
 	named := map[string]bool{}
 	quoted := regexp.MustCompile(`"((?:CP|PL)-[A-Z]\d\d)"`)
 	for _, path := range glob(t, "*.go") {
-		if strings.HasSuffix(path, "_test.go") || path == "rules.go" {
+		if strings.HasSuffix(path, "_test.go") || strings.HasPrefix(path, "rules") {
 			continue
 		}
 		source, err := os.ReadFile(path)
@@ -162,8 +162,8 @@ func TestRulesAreKnown(t *testing.T) {
 			t.Errorf("nothing raises %s", rule.ID)
 		}
 	}
-	if !slices.IsSorted(RuleIDs()) {
-		t.Error("Rules is not in the order of the IDs")
+	if ids := RuleIDs(); len(slices.Compact(slices.Clone(ids))) != len(ids) {
+		t.Error("two rules have one ID")
 	}
 }
 
