@@ -1,0 +1,47 @@
+package pipeline
+
+import (
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// within returns the place in the file of the byte at an index of a string's text, so that a finding can point into
+// a long configuration value. Where the text is not what the file says, because a variable was replaced in it, the
+// place is that of the whole string.
+func (f *findings) within(n *Node, index int) place {
+	raw := f.file.data[min(n.Offset, len(f.file.data)):]
+	if n.Kind != String || len(raw) == 0 || raw[0] != '"' {
+		return n.place()
+	}
+	decoded := 0 // bytes of the text before raw[at]
+	at := 1
+	for at < len(raw) && raw[at] != '"' && decoded < index {
+		size := 1
+		if raw[at] == '\\' {
+			size = escapeLength(raw[at:])
+		} else if _, size = utf8.DecodeRune(raw[at:]); size == 0 {
+			return n.place()
+		}
+		text, err := jsontext.AppendUnquote(nil, quoted(raw[at:min(at+size, len(raw))]))
+		if err != nil || decoded+len(text) > len(n.Text) || n.Text[decoded:decoded+len(text)] != string(text) {
+			return n.place()
+		}
+		decoded += len(text)
+		at += size
+	}
+	return place{n.Offset + at, n}
+}
+
+// escapeLength returns the length of the escape sequence that s begins with; a pair of surrogates is one.
+func escapeLength(s []byte) int {
+	if len(s) < 2 || s[1] != 'u' {
+		return 2
+	}
+	if len(s) >= 12 && (s[2] == 'd' || s[2] == 'D') && (s[3] == '8' || s[3] == '9' || s[3]|0x20 == 'a' || s[3]|0x20 == 'b') && s[6] == '\\' && s[7] == 'u' {
+		return 12
+	}
+	return 6
+}
+
+func quoted(s []byte) []byte { return append(append([]byte{'"'}, s...), '"') }
