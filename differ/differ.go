@@ -42,7 +42,7 @@ func Compare(desired, live *pipeline.Node, region string) Diff {
 
 // alwaysSecret are the settings that are hidden whatever the action's type is: a document that has the type
 // wrong, such as the owner AWS for GitHub, has the secret all the same.
-var alwaysSecret = []string{"OAuthToken", "ClientSecret", "RefreshToken"}
+var alwaysSecret = pipeline.SecretKeys()
 
 // hideSecrets puts the service's mask in place of every secret, so that none can reach a message.
 func hideSecrets(declaration *pipeline.Node) {

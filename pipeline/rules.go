@@ -33,6 +33,9 @@ var ruleIndex = func() map[string]*Rule {
 	return index
 }()
 
+// RuleOf returns a rule by its ID, or nil.
+func RuleOf(id string) *Rule { return ruleIndex[id] }
+
 // RuleIDs returns the IDs of all rules.
 func RuleIDs() []string {
 	ids := make([]string, len(Rules))

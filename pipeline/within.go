@@ -17,7 +17,7 @@ func (f *findings) within(n *Node, index int) place {
 	decoded := 0 // bytes of the text before raw[at]
 	at := 1
 	for at < len(raw) && raw[at] != '"' && decoded < index {
-		size := 1
+		var size int
 		if raw[at] == '\\' {
 			size = escapeLength(raw[at:])
 		} else if _, size = utf8.DecodeRune(raw[at:]); size == 0 {

@@ -69,6 +69,16 @@ func Read(origins []Origin, targets []string) *Tree {
 	return t
 }
 
+// Text returns the file that a problem is about as it stands in its source; nil where it was not read.
+func (t *Tree) Text(p pipeline.Problem) []byte {
+	for _, f := range t.files {
+		if f.origin.Prefix+f.source.Path == p.File {
+			return f.source.Data
+		}
+	}
+	return nil
+}
+
 // place finds the targets of a file by its folder.
 func (t *Tree) place(f *treeFile) {
 	folder, _, inFolder := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(f.source.Path, f.origin.Root), "/"), "/")

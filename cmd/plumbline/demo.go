@@ -165,7 +165,7 @@ func (t *tour) sync(ctx context.Context) ([]*sync.Report, error) {
 		return nil, err
 	}
 	var out strings.Builder
-	t.printProblems(&out, mergeProblems(reports))
+	t.printProblems(&out, mergeProblems(reports), nil)
 	for _, r := range reports {
 		t.printReport(&out, r)
 	}
@@ -373,7 +373,7 @@ func (t *tour) again(ctx context.Context, last string) string {
 	if err != nil {
 		fmt.Fprintf(&out, "error: %v\n", err)
 	}
-	t.printProblems(&out, mergeProblems(reports))
+	t.printProblems(&out, mergeProblems(reports), nil)
 	for _, r := range reports {
 		if len(r.Changes) > 0 || r.Err != nil {
 			t.printReport(&out, r)

@@ -26,7 +26,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	code := run(ctx, os.Args[1:], &app{
-		stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, environ: os.Environ(),
+		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, environ: os.Environ(),
 		terminal: term.IsTerminal(int(os.Stdout.Fd())),
 	})
 	stop()
@@ -44,6 +44,7 @@ const (
 
 // app is what a command may use of the outside.
 type app struct {
+	stdin          io.Reader
 	stdout, stderr io.Writer
 	getenv         func(string) string
 	environ        []string
@@ -109,7 +110,7 @@ something that needs a person (status); 3 something wanted was held (apply); 130
 		return hinted{err, fmt.Sprintf("`%s --help` lists the flags", cmd.CommandPath())}
 	})
 	for _, command := range []func(*app) *cobra.Command{
-		validateCommand, planCommand, applyCommand, listCommand, runCommand, statusCommand, configCommand, demoCommand, emulatorCommand, versionCommand,
+		validateCommand, explainCommand, planCommand, applyCommand, listCommand, runCommand, statusCommand, configCommand, demoCommand, emulatorCommand, versionCommand,
 	} {
 		root.AddCommand(command(a))
 	}

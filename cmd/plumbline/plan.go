@@ -354,7 +354,7 @@ func (a *app) show(f *passFlags, reports []*sync.Report, title string, err error
 	if f.output == "json" {
 		return errors.Join(err, writeJSON(a.stdout, sync.NewDocument(reports)))
 	}
-	a.printProblems(a.stdout, mergeProblems(reports))
+	a.printProblems(a.stdout, mergeProblems(reports), nil)
 	for _, r := range reports {
 		a.printReport(a.stdout, r)
 	}

@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/plumbline/plumbline/differ"
-	"github.com/plumbline/plumbline/pipeline"
 	"github.com/plumbline/plumbline/sync"
 )
 
@@ -48,21 +47,6 @@ func count(n int, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-// printProblems writes problems as lines that editors can jump to.
-func (a *app) printProblems(w io.Writer, problems []pipeline.Problem) {
-	colours := map[pipeline.Severity]text.Color{pipeline.Error: text.FgRed, pipeline.Warning: text.FgYellow, pipeline.Note: text.FgCyan}
-	for _, p := range problems {
-		target := ""
-		if p.Target != "" {
-			target = " [target " + p.Target + "]"
-		}
-		fmt.Fprintf(w, "%s: %s: %s (%s)%s\n", printable(p.Place()), a.paint(colours[p.Severity], string(p.Severity)), printable(p.Message), p.Rule, target)
-		if p.Hint != "" {
-			fmt.Fprintf(w, "    hint: %s\n", printable(p.Hint))
-		}
-	}
-}
-
 // printable keeps text from a repository or from AWS on its line: control characters are escaped.
 func printable(s string) string {
 	clean := strings.IndexFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 || bidi(r) }) < 0
@@ -84,24 +68,6 @@ func printable(s string) string {
 // another.
 func bidi(r rune) bool {
 	return r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069
-}
-
-func problemSummary(files int, problems []pipeline.Problem) string {
-	counts := map[pipeline.Severity]int{}
-	for _, p := range problems {
-		counts[p.Severity]++
-	}
-	if len(problems) == 0 {
-		return count(files, "file") + ": no problems"
-	}
-	parts := []string{count(counts[pipeline.Error], "error")}
-	if n := counts[pipeline.Warning]; n > 0 {
-		parts = append(parts, count(n, "warning"))
-	}
-	if n := counts[pipeline.Note]; n > 0 {
-		parts = append(parts, count(n, "note"))
-	}
-	return count(files, "file") + ": " + strings.Join(parts, ", ")
 }
 
 // printReport writes what a pass found, or did, in one target.

@@ -179,7 +179,7 @@ func (s *service) openState(cfg *config.Config) {
 func (s *service) build(ctx context.Context, cfg *config.Config) (*generation, error) {
 	g := &generation{cfg: cfg, began: time.Now()}
 	hooks := web.WebhooksConfig{Nudge: func(name string) { g.loop.Nudge(name) }, Log: s.log}
-	origins, err := openOrigins(cfg, &worldFlags{}, nil, s.stateDir)
+	origins, err := s.app.openOrigins(cfg, &worldFlags{}, nil, s.stateDir)
 	if err != nil {
 		return nil, err
 	}

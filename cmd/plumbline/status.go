@@ -138,7 +138,7 @@ func (a *app) printStatus(s *web.Status) {
 			fmt.Fprintf(w, "  %s cannot be read since %s: %s\n", a.paint(text.FgRed, "!"), a.when(src.Since), printable(src.Error))
 		}
 	}
-	a.printProblems(w, fileErrors(s))
+	a.printProblems(w, fileErrors(s), nil)
 	held := map[string]sync.ChangeDocument{}
 	for _, c := range s.Changes {
 		held[c.Target+"\x00"+c.Pipeline] = c

@@ -199,7 +199,7 @@ func (a *app) open(ctx context.Context, f *worldFlags, args []string) (*world, e
 	}
 	paths, names := splitArgs(args, len(cfg.Sources) > 0 || f.dir != "" || f.url != "")
 	w.only = names
-	w.origins, err = openOrigins(cfg, f, paths, stateDir)
+	w.origins, err = a.openOrigins(cfg, f, paths, stateDir)
 	if err != nil {
 		return nil, err
 	}
@@ -243,7 +243,7 @@ func splitArgs(args []string, configured bool) (paths, names []string) {
 
 // openOrigins opens the sources: the paths of the command line, else its flags, else the configuration's.
 // stateDir is where mirrors of remote repositories are kept.
-func openOrigins(cfg *config.Config, f *worldFlags, paths []string, stateDir string) ([]*origin, error) {
+func (a *app) openOrigins(cfg *config.Config, f *worldFlags, paths []string, stateDir string) ([]*origin, error) {
 	var origins []*origin
 	add := func(name, prefix string, c source.Config, o sync.Origin) error {
 		s, err := source.Open(c)
@@ -257,7 +257,7 @@ func openOrigins(cfg *config.Config, f *worldFlags, paths []string, stateDir str
 	switch {
 	case len(paths) > 0:
 		for _, path := range paths {
-			o, err := openPath(path)
+			o, err := a.openPath(path)
 			if err != nil {
 				return nil, err
 			}
@@ -324,8 +324,15 @@ func prefix(dir string) string {
 	return ""
 }
 
-// openPath opens a folder or file that was named on the command line.
-func openPath(path string) (*origin, error) {
+// openPath opens a folder or file that was named on the command line, or standard input for "-".
+func (a *app) openPath(path string) (*origin, error) {
+	if path == "-" {
+		data, err := io.ReadAll(io.LimitReader(a.stdin, pipeline.MaxFileSize+1))
+		if err != nil {
+			return nil, fmt.Errorf("reading standard input: %w", err)
+		}
+		return &origin{name: "stdin", fixed: &source.Snapshot{Source: "stdin", Files: []source.File{{Path: "stdin", Data: data}}}}, nil
+	}
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("opening %s: %w", path, errors.Unwrap(err))
