@@ -74,6 +74,14 @@ func isGlob(s string) error {
 	return nil
 }
 
+// isWildcard accepts the patterns of fences, which are those of IAM policies.
+func isWildcard(s string) error {
+	if strings.ContainsAny(s, "[]{}\\ ") {
+		return &complaint{fmt.Sprintf("%q is no valid pattern", s), "* stands for any text and ? for one character; write several patterns as several items"}
+	}
+	return nil
+}
+
 // isLocalPath accepts what the operating system can open as it stands.
 func isLocalPath(s string) error {
 	if strings.HasPrefix(s, "~") {

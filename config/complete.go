@@ -38,6 +38,12 @@ func (t *Target) complete(d *decoder, at string, common TargetPolicy) {
 	inherit(d, at+".limits.updatesPercent", &limits.UpdatesPercent, common.Limits.UpdatesPercent)
 	inherit(d, at+".limits.deletes", &limits.Deletes, common.Limits.Deletes)
 	inherit(d, at+".limits.deletesPercent", &limits.DeletesPercent, common.Limits.DeletesPercent)
+	inherit(d, at+".allow.roles", &own.Allow.Roles, common.Allow.Roles)
+	inherit(d, at+".allow.buckets", &own.Allow.Buckets, common.Allow.Buckets)
+	inherit(d, at+".allow.keys", &own.Allow.Keys, common.Allow.Keys)
+	inherit(d, at+".allow.connections", &own.Allow.Connections, common.Allow.Connections)
+	inherit(d, at+".allow.actionTypes", &own.Allow.ActionTypes, common.Allow.ActionTypes)
+	inherit(d, at+".allow.regions", &own.Allow.Regions, common.Allow.Regions)
 	// The variable is a stop switch: it stops also the targets that say readOnly: false for themselves.
 	if common.ReadOnly && !own.ReadOnly && d.fromEnvironment("policy.readOnly") {
 		own.ReadOnly = true

@@ -54,6 +54,7 @@ type TargetPolicy struct {
 	Prune    Prune
 	Adopt    Adopt
 	Limits   Limits
+	Allow    Allow
 }
 
 // Prune says whether pipelines of ours that no file wants any more are deleted.
@@ -70,6 +71,17 @@ type Limits struct {
 	UpdatesPercent int
 	Deletes        int // this many or DeletesPercent (which is one at least), whichever is less; within 24 hours as well
 	DeletesPercent int
+}
+
+// Allow fences in what pipeline files may name. A list without items is no fence; in an item * stands for any text and ?
+// for one character.
+type Allow struct {
+	Roles       []string
+	Buckets     []string
+	Keys        []string
+	Connections []string
+	ActionTypes []string // category/owner/provider
+	Regions     []string
 }
 
 // Policy says what may be done, and which findings matter.

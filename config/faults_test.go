@@ -112,15 +112,27 @@ plumbline.yaml:8:1: unknown key "ignore"
 `,
 		},
 		{
+			name: "fences",
+			text: minimal + "policy: {allow: {roles: [], bucket: [a], regions: [\"eu-{a,b}\", \"\"], actionTypes: Build/AWS/*}}\n",
+			want: `
+plumbline.yaml:3:25: policy.allow.roles: the list is empty
+plumbline.yaml:3:29: policy.allow: unknown key "bucket"
+  hint: did you mean "buckets"?
+plumbline.yaml:3:52: policy.allow.regions[0]: "eu-{a,b}" is no valid pattern
+  hint: * stands for any text and ? for one character; write several patterns as several items
+plumbline.yaml:3:64: policy.allow.regions[1]: is empty
+  hint: remove the line or give it a value
+plumbline.yaml:3:82: policy.allow.actionTypes: want a list, have text
+  hint: a list has a dash before each item, or stands in [ ]
+`,
+		},
+		{
 			name: "keys of later versions",
-			text: minimal + "executions: 3\npolicy: {whenBusy: wait, maxWait: 1h, allow: {}}\ntargets: [{policy: {allow: {}}}]\n",
+			text: minimal + "executions: 3\npolicy: {whenBusy: wait, maxWait: 1h}\n",
 			want: `
 plumbline.yaml:3:1: key "executions" is not supported by this version
 plumbline.yaml:4:10: policy: key "whenBusy" is not supported by this version
 plumbline.yaml:4:26: policy: key "maxWait" is not supported by this version
-plumbline.yaml:4:39: policy: key "allow" is not supported by this version
-plumbline.yaml:5:1: targets: regions is set as well; only one of them can be
-plumbline.yaml:5:21: targets[0].policy: key "allow" is not supported by this version
 `,
 		},
 		{

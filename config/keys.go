@@ -101,8 +101,20 @@ func (p *TargetPolicy) keys() keys {
 			"deletes":        limit(&p.Limits.Deletes),
 			"deletesPercent": percent(&p.Limits.DeletesPercent),
 		},
-		"whenBusy": later{}, "maxWait": later{}, "allow": later{},
+		"allow": keys{
+			"roles":       fence(&p.Allow.Roles),
+			"buckets":     fence(&p.Allow.Buckets),
+			"keys":        fence(&p.Allow.Keys),
+			"connections": fence(&p.Allow.Connections),
+			"actionTypes": fence(&p.Allow.ActionTypes),
+			"regions":     fence(&p.Allow.Regions),
+		},
+		"whenBusy": later{}, "maxWait": later{},
 	}
+}
+
+func fence(dst *[]string) list {
+	return listOf(dst, func(pattern *string) value { return text(pattern, isWildcard) })
 }
 
 func (p *Prune) key() either {

@@ -74,7 +74,8 @@ targets:
     vars: &vars {env: prod, EMPTY: ""}
     policy:
       {mode: enforce, readOnly: false, prune: {enabled: false, grace: 1h}, adopt: always,
-       limits: {creates: 0, updates: 1, updatesPercent: 2, deletes: 3, deletesPercent: 4}}
+       limits: {creates: 0, updates: 1, updatesPercent: 2, deletes: 3, deletesPercent: 4},
+       allow: {roles: ["*:role/prod"], regions: [us-*]}}
   - region: eusc-de-east-1
     vars: *vars
 policy:
@@ -83,6 +84,7 @@ policy:
   prune: {grace: 1d}
   limits: {creates: 100, deletes: 1}
   rules: {CP-W01: off, PL-V02: note}
+  allow: {roles: ["arn:aws:iam::*:role/pipelines/*", "*:role/x"], actionTypes: ["Build/AWS/*"]}
 drift: {interval: 30s, fullInterval: 2h}
 aws: {requestsPerSecond: 0.5, burst: 20, writesPerSecond: 0.25, timeout: 1m30s, endpointURL: "http://[::1]:4566"}
 web: {listen: ":8080", webhookListen: "[::1]:9000"}
@@ -99,6 +101,7 @@ func TestEverything(t *testing.T) {
 	common := TargetPolicy{
 		Mode: ModeApply, ReadOnly: true, Prune: Prune{true, 24 * time.Hour}, Adopt: AdoptIdentical,
 		Limits: Limits{Creates: 100, Updates: 10, UpdatesPercent: 30, Deletes: 1, DeletesPercent: 10},
+		Allow:  Allow{Roles: []string{"arn:aws:iam::*:role/pipelines/*", "*:role/x"}, ActionTypes: []string{"Build/AWS/*"}},
 	}
 	want := &Config{
 		Name: "platform",
@@ -137,6 +140,7 @@ func TestEverything(t *testing.T) {
 				Policy: TargetPolicy{
 					Mode: ModeEnforce, Prune: Prune{Grace: time.Hour}, Adopt: AdoptAlways,
 					Limits: Limits{Creates: 0, Updates: 1, UpdatesPercent: 2, Deletes: 3, DeletesPercent: 4},
+					Allow:  Allow{Roles: []string{"*:role/prod"}, ActionTypes: []string{"Build/AWS/*"}, Regions: []string{"us-*"}},
 				},
 			},
 			{Name: "eusc-de-east-1", Region: "eusc-de-east-1", Vars: map[string]string{"env": "prod", "EMPTY": ""}, Policy: common},
@@ -233,7 +237,7 @@ func TestEnvironment(t *testing.T) {
 	if c.Drift != (Drift{2 * time.Second, 3 * time.Second}) || c.Web != (Web{":1", ":2"}) || c.Log != (Log{LogError, LogText}) {
 		t.Errorf("drift %+v, web %+v, log %+v", c.Drift, c.Web, c.Log)
 	}
-	if c.Name != "env" || c.Policy.TargetPolicy != want || c.Targets[0].Policy != want {
+	if c.Name != "env" || !cmp.Equal(c.Policy.TargetPolicy, want) || !cmp.Equal(c.Targets[0].Policy, want) {
 		t.Errorf("name %q, policy %+v, of the target %+v", c.Name, c.Policy, c.Targets[0].Policy)
 	}
 	if want := (AWS{RequestsPerSecond: 2, Burst: 7, WritesPerSecond: .5, Timeout: 24 * time.Hour, EndpointURL: "https://example.com"}); c.AWS != want {
@@ -265,7 +269,7 @@ func TestEnvironmentAndTargets(t *testing.T) {
 		c := mustParse(t, file, "PLUMBLINE_POLICY_MODE=enforce", tt.environ)
 		want := Default().Policy.TargetPolicy
 		want.ReadOnly = tt.want
-		if c.Targets[0].Policy != want {
+		if !cmp.Equal(c.Targets[0].Policy, want) {
 			t.Errorf("%s: the target's policy is %+v, want %+v", tt.environ, c.Targets[0].Policy, want)
 		}
 	}

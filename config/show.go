@@ -153,6 +153,17 @@ func (l *listing) policy(at string, p TargetPolicy, add func(key string, value a
 	add(at+".limits.updatesPercent", p.Limits.UpdatesPercent)
 	add(at+".limits.deletes", p.Limits.Deletes)
 	add(at+".limits.deletesPercent", p.Limits.DeletesPercent)
+	for _, fence := range []struct {
+		key      string
+		patterns []string
+	}{
+		{"roles", p.Allow.Roles}, {"buckets", p.Allow.Buckets}, {"keys", p.Allow.Keys},
+		{"connections", p.Allow.Connections}, {"actionTypes", p.Allow.ActionTypes}, {"regions", p.Allow.Regions},
+	} {
+		for i, pattern := range fence.patterns {
+			add(fmt.Sprintf("%s.allow.%s[%d]", at, fence.key, i), pattern)
+		}
+	}
 }
 
 // shortDuration writes a span of time as people write it in the file: 1h, not 1h0m0s.

@@ -30,6 +30,7 @@ func (f *File) For(t Target) (*Document, []Problem) {
 	}
 	c.value(Declaration, declaration, "the pipeline")
 	c.structure(declaration)
+	c.fences(declaration)
 	doc := &Document{Path: f.Path, Name: declaration.Str("name"), Tags: c.tags(), Declaration: declared(declaration)}
 	doc.Digest = Digest(doc.Declaration)
 	return doc, Grade(c.problems(c.root), t.Rules)

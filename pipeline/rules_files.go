@@ -1,6 +1,6 @@
 package pipeline
 
-// fileRules are the rules that are Plumbline's own: of files (PL-J, PL-D), repositories (PL-L, PL-S), tags (PL-T), variables (PL-V).
+// fileRules are the rules that are Plumbline's own: of files (PL-J, PL-D), fences (PL-F), repositories (PL-L, PL-S), tags (PL-T), variables (PL-V).
 var fileRules = []Rule{
 	{
 		ID: "PL-D01", Severity: Error, Title: "the document is not an object",
@@ -19,6 +19,48 @@ var fileRules = []Rule{
 	},
 	{
 		ID: "PL-D06", Severity: Error, Title: "a file has more problems than are shown",
+	},
+	{
+		ID: "PL-F01", Severity: Error, Title: "a role that the target does not allow",
+		Why:    "The configuration's policy.allow.roles says what files may name in this target. Whoever may push to the repository may not go beyond it.",
+		Source: "Plumbline's configuration, policy.allow.roles",
+		Wrong:  `"roleArn": "arn:aws:iam::123456789012:role/admin"`,
+		Right:  `"roleArn": "arn:aws:iam::123456789012:role/pipelines/web"`,
+	},
+	{
+		ID: "PL-F02", Severity: Error, Title: "a bucket that the target does not allow",
+		Why:    "The configuration's policy.allow.buckets says what files may name in this target. Whoever may push to the repository may not go beyond it.",
+		Source: "Plumbline's configuration, policy.allow.buckets",
+		Wrong:  `"S3Bucket": "other"`,
+		Right:  `"S3Bucket": "code"`,
+	},
+	{
+		ID: "PL-F03", Severity: Error, Title: "a key that the target does not allow",
+		Why:    "The configuration's policy.allow.keys says what files may name in this target. Whoever may push to the repository may not go beyond it.",
+		Source: "Plumbline's configuration, policy.allow.keys",
+		Wrong:  `"encryptionKey": {"id": "alias/other", "type": "KMS"}`,
+		Right:  `"encryptionKey": {"id": "alias/pipelines", "type": "KMS"}`,
+	},
+	{
+		ID: "PL-F04", Severity: Error, Title: "a connection that the target does not allow",
+		Why:    "The configuration's policy.allow.connections says what files may name in this target. Whoever may push to the repository may not go beyond it.",
+		Source: "Plumbline's configuration, policy.allow.connections",
+		Wrong:  `"ConnectionArn": "arn:aws:codeconnections:us-east-1:123456789012:connection/other"`,
+		Right:  `"ConnectionArn": "arn:aws:codeconnections:us-east-1:123456789012:connection/acme"`,
+	},
+	{
+		ID: "PL-F05", Severity: Error, Title: "an action type that the target does not allow",
+		Why:    "The configuration's policy.allow.actionTypes says what files may name in this target. Whoever may push to the repository may not go beyond it.",
+		Source: "Plumbline's configuration, policy.allow.actionTypes",
+		Wrong:  `"category": "Invoke", "owner": "AWS", "provider": "Lambda"`,
+		Right:  `"category": "Build", "owner": "AWS", "provider": "CodeBuild"`,
+	},
+	{
+		ID: "PL-F06", Severity: Error, Title: "a region that the target does not allow",
+		Why:    "The configuration's policy.allow.regions says what files may name in this target. Whoever may push to the repository may not go beyond it.",
+		Source: "Plumbline's configuration, policy.allow.regions",
+		Wrong:  `"region": "ap-south-1"`,
+		Right:  `"region": "us-east-1"`,
 	},
 	{
 		ID: "PL-J01", Severity: Error, Title: "the file is too large",

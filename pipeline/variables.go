@@ -18,6 +18,7 @@ type Target struct {
 	Partition string
 	Vars      map[string]string
 	Rules     map[string]Severity // severities that people set, by rule ID
+	Allow     *Fences             // nil where there are none
 }
 
 // known reports whether there is a target at all.

@@ -22,6 +22,7 @@ type Target struct {
 	Region  string
 	Vars    map[string]string
 	Rules   map[string]pipeline.Severity
+	Allow   *pipeline.Fences // what files may name here; nil for anything
 	Mode    Mode
 	Adopt   Adoption // "" means AdoptIdentical
 	NoWrite string   // not empty: nothing may be written, for this reason

@@ -225,7 +225,7 @@ func (c *consideration) compareTags() {
 func (p *pass) pipelineTarget() pipeline.Target {
 	return pipeline.Target{
 		Name: p.Target.Name, Region: p.Target.Region, Account: p.identity.Account, Partition: pipeline.Partition(p.Target.Region),
-		Vars: p.Target.Vars, Rules: p.Target.Rules,
+		Vars: p.Target.Vars, Rules: p.Target.Rules, Allow: p.Target.Allow,
 	}
 }
 

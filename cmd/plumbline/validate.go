@@ -107,10 +107,11 @@ func offlineTargets(cfg *config.Config) []pipeline.Target {
 	for _, t := range cfg.Targets {
 		targets = append(targets, pipeline.Target{
 			Name: t.Name, Region: t.Region, Account: t.Account, Partition: pipeline.Partition(t.Region), Vars: t.Vars, Rules: severities(cfg),
+			Allow: (*pipeline.Fences)(&t.Policy.Allow),
 		})
 	}
 	if len(targets) == 0 {
-		targets = append(targets, pipeline.Target{Rules: severities(cfg)})
+		targets = append(targets, pipeline.Target{Rules: severities(cfg), Allow: (*pipeline.Fences)(&cfg.Policy.Allow)})
 	}
 	return targets
 }
