@@ -74,6 +74,14 @@ func isGlob(s string) error {
 	return nil
 }
 
+// isPointer accepts paths as plans show them.
+func isPointer(s string) error {
+	if !strings.HasPrefix(s, "/") || len(s) < 2 || strings.HasSuffix(s, "/") {
+		return &complaint{fmt.Sprintf("%q is no path", s), "copy it from plumbline plan -o json, such as /stages/Source/actions/Code/configuration/BranchName; * stands for one name"}
+	}
+	return nil
+}
+
 // isWildcard accepts the patterns of fences, which are those of IAM policies.
 func isWildcard(s string) error {
 	if strings.ContainsAny(s, "[]{}\\ ") {

@@ -38,6 +38,8 @@ func (t *Target) complete(d *decoder, at string, common TargetPolicy) {
 	inherit(d, at+".limits.updatesPercent", &limits.UpdatesPercent, common.Limits.UpdatesPercent)
 	inherit(d, at+".limits.deletes", &limits.Deletes, common.Limits.Deletes)
 	inherit(d, at+".limits.deletesPercent", &limits.DeletesPercent, common.Limits.DeletesPercent)
+	inherit(d, at+".whenBusy", &own.WhenBusy, common.WhenBusy)
+	inherit(d, at+".maxWait", &own.MaxWait, common.MaxWait)
 	inherit(d, at+".allow.roles", &own.Allow.Roles, common.Allow.Roles)
 	inherit(d, at+".allow.buckets", &own.Allow.Buckets, common.Allow.Buckets)
 	inherit(d, at+".allow.keys", &own.Allow.Keys, common.Allow.Keys)

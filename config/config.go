@@ -55,6 +55,8 @@ type TargetPolicy struct {
 	Adopt    Adopt
 	Limits   Limits
 	Allow    Allow
+	WhenBusy WhenBusy
+	MaxWait  time.Duration // how long WhenBusyWait waits before the update is made all the same; 0 for ever
 }
 
 // Prune says whether pipelines of ours that no file wants any more are deleted.
@@ -88,8 +90,34 @@ type Allow struct {
 type Policy struct {
 	TargetPolicy // for every target that does not say otherwise
 
-	Rules map[string]Severity // by rule id; a rule that is absent keeps its own severity
+	Rules     map[string]Severity // by rule id; a rule that is absent keeps its own severity
+	Ignore    []Ignore            // differences that people accept
+	Overrides []Override          // for some pipelines; of several that match, the last one wins
 }
+
+// Ignore accepts differences: they count for nothing, and a write leaves the live value there.
+type Ignore struct {
+	Pipelines []string // patterns of names; none means all
+	Paths     []string // patterns of paths as plans show them, such as /stages/Source/actions/Code/configuration/BranchName
+}
+
+// Override changes what may be done to some pipelines. What it leaves empty stays as the target has it.
+type Override struct {
+	Pipelines []string // patterns of names
+	Mode      Mode
+	Adopt     Adopt
+	WhenBusy  WhenBusy
+	MaxWait   time.Duration // 0 leaves the target's
+}
+
+// WhenBusy says what becomes of an update that would cancel a running execution.
+type WhenBusy string
+
+// The ways to treat busy pipelines.
+const (
+	WhenBusyWait  WhenBusy = "wait"  // until the pipeline is idle
+	WhenBusyApply WhenBusy = "apply" // the update is made, and the execution cancelled
+)
 
 // Mode says how far the passes of the daemon and the demo go. The commands plan and apply work alike in every mode.
 type Mode string
@@ -180,9 +208,9 @@ func Default() *Config {
 	return &Config{
 		Name: "plumbline",
 		Policy: Policy{TargetPolicy: TargetPolicy{
-			Mode:   ModeDetect,
-			Prune:  Prune{Grace: 10 * time.Minute},
-			Adopt:  AdoptIdentical,
+			Mode:  ModeDetect,
+			Prune: Prune{Grace: 10 * time.Minute},
+			Adopt: AdoptIdentical, WhenBusy: WhenBusyWait,
 			Limits: Limits{Creates: 20, Updates: 10, UpdatesPercent: 30, Deletes: 5, DeletesPercent: 10},
 		}},
 		Drift: Drift{Interval: time.Minute, FullInterval: time.Hour},

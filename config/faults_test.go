@@ -109,6 +109,7 @@ plumbline.yaml:7:10: policy: unknown key "mod"
 plumbline.yaml:7:22: policy: unknown key "readonly"
   hint: did you mean "readOnly"?
 plumbline.yaml:8:1: unknown key "ignore"
+  hint: did you mean "ignore", below "policy"?
 `,
 		},
 		{
@@ -128,25 +129,26 @@ plumbline.yaml:3:82: policy.allow.actionTypes: want a list, have text
 		},
 		{
 			name: "keys of later versions",
-			text: minimal + "executions: 3\npolicy: {whenBusy: wait, maxWait: 1h}\n",
+			text: minimal + "executions: 3\n",
 			want: `
 plumbline.yaml:3:1: key "executions" is not supported by this version
-plumbline.yaml:4:10: policy: key "whenBusy" is not supported by this version
-plumbline.yaml:4:26: policy: key "maxWait" is not supported by this version
 `,
 		},
 		{
-			name: "differences to ignore",
-			text: minimal + "policy:\n  mode: apply\n  ignore: [{pipelines: [web], paths: [/stages/Source]}]\n",
+			name: "rules for some pipelines",
+			text: minimal + "policy:\n  ignore: [{pipelines: [web]}, {paths: [stages, /]}]\n  overrides: [{mode: detect}, {pipelines: [web]}, {pipelines: [\"[\"], mode: off}]\n",
 			want: `
-plumbline.yaml:5:3: policy: key "ignore" is not supported by this version
-`,
-		},
-		{
-			name: "modes of single pipelines",
-			text: minimal + "policy: {overrides: [{pipelines: [web], mode: detect}]}\n",
-			want: `
-plumbline.yaml:3:10: policy: key "overrides" is not supported by this version
+plumbline.yaml:4:12: policy.ignore[0]: paths is missing
+plumbline.yaml:4:41: policy.ignore[1].paths[0]: "stages" is no path
+  hint: copy it from plumbline plan -o json, such as /stages/Source/actions/Code/configuration/BranchName; * stands for one name
+plumbline.yaml:4:49: policy.ignore[1].paths[1]: "/" is no path
+  hint: copy it from plumbline plan -o json, such as /stages/Source/actions/Code/configuration/BranchName; * stands for one name
+plumbline.yaml:5:15: policy.overrides[0]: pipelines is missing
+plumbline.yaml:5:31: policy.overrides[1]: it changes nothing
+  hint: an override sets mode, adopt, whenBusy or maxWait
+plumbline.yaml:5:64: policy.overrides[2].pipelines[0]: "[" is no valid pattern
+  hint: * stands for any text, ? for one character, [a-z] for one of several, {a,b} for either
+plumbline.yaml:5:76: policy.overrides[2].mode: "off" is none of detect, apply, enforce
 `,
 		},
 		{

@@ -8,7 +8,8 @@ func (c *Config) keys() keys {
 			return oneOf(dst, SeverityError, SeverityWarning, SeverityNote, SeverityOff)
 		})
 	}}
-	policy["ignore"], policy["overrides"] = later{}, later{}
+	policy["ignore"] = listOf(&c.Policy.Ignore, (*Ignore).keys)
+	policy["overrides"] = listOf(&c.Policy.Overrides, (*Override).keys)
 	return keys{
 		"name":    text(&c.Name, isInstance),
 		"source":  next(&c.Sources, (*Source).keys),
@@ -109,7 +110,25 @@ func (p *TargetPolicy) keys() keys {
 			"actionTypes": fence(&p.Allow.ActionTypes),
 			"regions":     fence(&p.Allow.Regions),
 		},
-		"whenBusy": later{}, "maxWait": later{},
+		"whenBusy": oneOf(&p.WhenBusy, WhenBusyWait, WhenBusyApply),
+		"maxWait":  duration(&p.MaxWait),
+	}
+}
+
+func (i *Ignore) keys() value {
+	return keys{
+		"pipelines": listOf(&i.Pipelines, func(pattern *string) value { return text(pattern, isGlob) }),
+		"paths":     listOf(&i.Paths, func(pattern *string) value { return text(pattern, isGlob, isPointer) }),
+	}
+}
+
+func (o *Override) keys() value {
+	return keys{
+		"pipelines": listOf(&o.Pipelines, func(pattern *string) value { return text(pattern, isGlob) }),
+		"mode":      oneOf(&o.Mode, ModeDetect, ModeApply, ModeEnforce),
+		"adopt":     oneOf(&o.Adopt, AdoptNever, AdoptIdentical, AdoptAlways),
+		"whenBusy":  oneOf(&o.WhenBusy, WhenBusyWait, WhenBusyApply),
+		"maxWait":   duration(&o.MaxWait),
 	}
 }
 

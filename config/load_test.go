@@ -75,6 +75,7 @@ targets:
     policy:
       {mode: enforce, readOnly: false, prune: {enabled: false, grace: 1h}, adopt: always,
        limits: {creates: 0, updates: 1, updatesPercent: 2, deletes: 3, deletesPercent: 4},
+       whenBusy: wait, maxWait: 30m,
        allow: {roles: ["*:role/prod"], regions: [us-*]}}
   - region: eusc-de-east-1
     vars: *vars
@@ -84,6 +85,9 @@ policy:
   prune: {grace: 1d}
   limits: {creates: 100, deletes: 1}
   rules: {CP-W01: off, PL-V02: note}
+  whenBusy: apply
+  ignore: [{pipelines: ["legacy-*"], paths: ["/stages/*/actions/Code/configuration/BranchName"]}, {paths: [/tags/owner]}]
+  overrides: [{pipelines: ["core-*"], mode: detect, adopt: never}, {pipelines: [slow], whenBusy: wait, maxWait: 2h}]
   allow: {roles: ["arn:aws:iam::*:role/pipelines/*", "*:role/x"], actionTypes: ["Build/AWS/*"]}
 drift: {interval: 30s, fullInterval: 2h}
 aws: {requestsPerSecond: 0.5, burst: 20, writesPerSecond: 0.25, timeout: 1m30s, endpointURL: "http://[::1]:4566"}
@@ -100,8 +104,9 @@ func TestEverything(t *testing.T) {
 	in := func(name string) string { return filepath.Join(folder, name) }
 	common := TargetPolicy{
 		Mode: ModeApply, ReadOnly: true, Prune: Prune{true, 24 * time.Hour}, Adopt: AdoptIdentical,
-		Limits: Limits{Creates: 100, Updates: 10, UpdatesPercent: 30, Deletes: 1, DeletesPercent: 10},
-		Allow:  Allow{Roles: []string{"arn:aws:iam::*:role/pipelines/*", "*:role/x"}, ActionTypes: []string{"Build/AWS/*"}},
+		Limits:   Limits{Creates: 100, Updates: 10, UpdatesPercent: 30, Deletes: 1, DeletesPercent: 10},
+		WhenBusy: WhenBusyApply,
+		Allow:    Allow{Roles: []string{"arn:aws:iam::*:role/pipelines/*", "*:role/x"}, ActionTypes: []string{"Build/AWS/*"}},
 	}
 	want := &Config{
 		Name: "platform",
@@ -139,18 +144,27 @@ func TestEverything(t *testing.T) {
 				Vars:       map[string]string{"env": "prod", "EMPTY": ""},
 				Policy: TargetPolicy{
 					Mode: ModeEnforce, Prune: Prune{Grace: time.Hour}, Adopt: AdoptAlways,
-					Limits: Limits{Creates: 0, Updates: 1, UpdatesPercent: 2, Deletes: 3, DeletesPercent: 4},
-					Allow:  Allow{Roles: []string{"*:role/prod"}, ActionTypes: []string{"Build/AWS/*"}, Regions: []string{"us-*"}},
+					Limits:   Limits{Creates: 0, Updates: 1, UpdatesPercent: 2, Deletes: 3, DeletesPercent: 4},
+					WhenBusy: WhenBusyWait, MaxWait: 30 * time.Minute,
+					Allow: Allow{Roles: []string{"*:role/prod"}, ActionTypes: []string{"Build/AWS/*"}, Regions: []string{"us-*"}},
 				},
 			},
 			{Name: "eusc-de-east-1", Region: "eusc-de-east-1", Vars: map[string]string{"env": "prod", "EMPTY": ""}, Policy: common},
 		},
-		Policy: Policy{TargetPolicy: common, Rules: map[string]Severity{"CP-W01": SeverityOff, "PL-V02": SeverityNote}},
-		Drift:  Drift{30 * time.Second, 2 * time.Hour},
-		AWS:    AWS{RequestsPerSecond: 0.5, Burst: 20, WritesPerSecond: .25, Timeout: 90 * time.Second, EndpointURL: "http://[::1]:4566"},
-		Web:    Web{":8080", "[::1]:9000"},
-		State:  State{Dir: in("state")},
-		Log:    Log{LogDebug, LogText},
+		Policy: Policy{TargetPolicy: common, Rules: map[string]Severity{"CP-W01": SeverityOff, "PL-V02": SeverityNote},
+			Ignore: []Ignore{
+				{Pipelines: []string{"legacy-*"}, Paths: []string{"/stages/*/actions/Code/configuration/BranchName"}},
+				{Paths: []string{"/tags/owner"}},
+			},
+			Overrides: []Override{
+				{Pipelines: []string{"core-*"}, Mode: ModeDetect, Adopt: AdoptNever},
+				{Pipelines: []string{"slow"}, WhenBusy: WhenBusyWait, MaxWait: 2 * time.Hour},
+			}},
+		Drift: Drift{30 * time.Second, 2 * time.Hour},
+		AWS:   AWS{RequestsPerSecond: 0.5, Burst: 20, WritesPerSecond: .25, Timeout: 90 * time.Second, EndpointURL: "http://[::1]:4566"},
+		Web:   Web{":8080", "[::1]:9000"},
+		State: State{Dir: in("state")},
+		Log:   Log{LogDebug, LogText},
 	}
 	if diff := cmp.Diff(want, mustParse(t, everything), values); diff != "" {
 		t.Errorf("wrong configuration (-want +got):\n%s", diff)
@@ -229,11 +243,12 @@ func TestEnvironment(t *testing.T) {
 		"HOME=/root", "PLUMBLINE_NAME=env", "PLUMBLINE_POLICY_MODE=enforce", "PLUMBLINE_POLICY_READ_ONLY=true", "PLUMBLINE_POLICY_ADOPT=never",
 		"PLUMBLINE_AWS_ENDPOINT_URL=https://example.com", "PLUMBLINE_AWS_REQUESTS_PER_SECOND=2", "PLUMBLINE_AWS_BURST=7", "PLUMBLINE_AWS_TIMEOUT=1d",
 		"PLUMBLINE_AWS_WRITES_PER_SECOND=.5", "PLUMBLINE_STATE_DIR=there",
-		"PLUMBLINE_POLICY_PRUNE=true", "PLUMBLINE_POLICY_PRUNE_GRACE=2m", "PLUMBLINE_POLICY_LIMITS_CREATES=1", "PLUMBLINE_POLICY_LIMITS_UPDATES=2",
+		"PLUMBLINE_POLICY_WHEN_BUSY=apply", "PLUMBLINE_POLICY_MAX_WAIT=3h", "PLUMBLINE_POLICY_PRUNE=true", "PLUMBLINE_POLICY_PRUNE_GRACE=2m", "PLUMBLINE_POLICY_LIMITS_CREATES=1", "PLUMBLINE_POLICY_LIMITS_UPDATES=2",
 		"PLUMBLINE_POLICY_LIMITS_UPDATES_PERCENT=3", "PLUMBLINE_POLICY_LIMITS_DELETES=4", "PLUMBLINE_POLICY_LIMITS_DELETES_PERCENT=5",
 		"PLUMBLINE_DRIFT_INTERVAL=2s", "PLUMBLINE_DRIFT_FULL_INTERVAL=3s", "PLUMBLINE_WEB_LISTEN=:1", "PLUMBLINE_WEB_WEBHOOK_LISTEN=:2",
 		"PLUMBLINE_LOG_LEVEL=error", "PLUMBLINE_LOG_FORMAT=text")
-	want := TargetPolicy{Mode: ModeEnforce, ReadOnly: true, Prune: Prune{true, 2 * time.Minute}, Adopt: AdoptNever, Limits: Limits{1, 2, 3, 4, 5}}
+	want := TargetPolicy{Mode: ModeEnforce, ReadOnly: true, Prune: Prune{true, 2 * time.Minute}, Adopt: AdoptNever, Limits: Limits{1, 2, 3, 4, 5},
+		WhenBusy: WhenBusyApply, MaxWait: 3 * time.Hour}
 	if c.Drift != (Drift{2 * time.Second, 3 * time.Second}) || c.Web != (Web{":1", ":2"}) || c.Log != (Log{LogError, LogText}) {
 		t.Errorf("drift %+v, web %+v, log %+v", c.Drift, c.Web, c.Log)
 	}

@@ -48,6 +48,12 @@ func Show(c *Config) []Value {
 	for _, rule := range slices.Sorted(maps.Keys(c.Policy.Rules)) {
 		l.add("policy.rules."+rule, c.Policy.Rules[rule])
 	}
+	for i, rule := range c.Policy.Ignore {
+		l.ignore(fmt.Sprintf("policy.ignore[%d]", i), rule)
+	}
+	for i, rule := range c.Policy.Overrides {
+		l.override(fmt.Sprintf("policy.overrides[%d]", i), rule)
+	}
 	l.add("drift.interval", c.Drift.Interval)
 	l.add("drift.fullInterval", c.Drift.FullInterval)
 	l.add("aws.requestsPerSecond", c.AWS.RequestsPerSecond)
@@ -153,6 +159,12 @@ func (l *listing) policy(at string, p TargetPolicy, add func(key string, value a
 	add(at+".limits.updatesPercent", p.Limits.UpdatesPercent)
 	add(at+".limits.deletes", p.Limits.Deletes)
 	add(at+".limits.deletesPercent", p.Limits.DeletesPercent)
+	add(at+".whenBusy", p.WhenBusy)
+	if p.MaxWait > 0 {
+		add(at+".maxWait", p.MaxWait)
+	} else {
+		add(at+".maxWait", "unset")
+	}
 	for _, fence := range []struct {
 		key      string
 		patterns []string
@@ -164,6 +176,25 @@ func (l *listing) policy(at string, p TargetPolicy, add func(key string, value a
 			add(fmt.Sprintf("%s.allow.%s[%d]", at, fence.key, i), pattern)
 		}
 	}
+}
+
+func (l *listing) ignore(at string, rule Ignore) {
+	for i, pattern := range rule.Pipelines {
+		l.add(fmt.Sprintf("%s.pipelines[%d]", at, i), pattern)
+	}
+	for i, pattern := range rule.Paths {
+		l.add(fmt.Sprintf("%s.paths[%d]", at, i), pattern)
+	}
+}
+
+func (l *listing) override(at string, rule Override) {
+	for i, pattern := range rule.Pipelines {
+		l.add(fmt.Sprintf("%s.pipelines[%d]", at, i), pattern)
+	}
+	l.own(at+".mode", rule.Mode)
+	l.own(at+".adopt", rule.Adopt)
+	l.own(at+".whenBusy", rule.WhenBusy)
+	l.own(at+".maxWait", rule.MaxWait)
 }
 
 // shortDuration writes a span of time as people write it in the file: 1h, not 1h0m0s.

@@ -50,6 +50,8 @@ policy.limits.updates: 10 # default
 policy.limits.updatesPercent: 30 # default
 policy.limits.deletes: 5 # default
 policy.limits.deletesPercent: 10 # default
+policy.whenBusy: wait # default
+policy.maxWait: unset # default
 policy.rules.CP-W01: off # plumbline.yaml:11:33
 policy.rules.PL-V02: note # plumbline.yaml:11:19
 drift.interval: 1m # default

@@ -15,6 +15,7 @@ func (c *Config) validate(d *decoder) {
 		c.validateTargets(d)
 	}
 	c.validatePrune(d)
+	c.validateRules(d)
 	if sameListener(c.Web.Listen, c.Web.WebhookListen) {
 		d.faultAt("web.webhookListen", fmt.Sprintf("%s listens there already", c.Web.Listen),
 			"webhooks come from the internet, pages are for your own network: give them a port of their own")
@@ -34,6 +35,20 @@ func (c *Config) validatePrune(d *decoder) {
 	for i, t := range c.Targets {
 		if at := d.targetPath(i) + ".policy.prune"; t.Policy.Prune.Enabled && d.has(at) {
 			d.faultAt(at, message, hint)
+		}
+	}
+}
+
+// validateRules checks the rules for some pipelines, which say nothing without what they are about.
+func (c *Config) validateRules(d *decoder) {
+	for i := range c.Policy.Ignore {
+		d.needs(fmt.Sprintf("policy.ignore[%d]", i), "paths")
+	}
+	for i := range c.Policy.Overrides {
+		at := fmt.Sprintf("policy.overrides[%d]", i)
+		d.needs(at, "pipelines")
+		if !d.has(at+".mode") && !d.has(at+".adopt") && !d.has(at+".whenBusy") && !d.has(at+".maxWait") {
+			d.faultAt(at, "it changes nothing", "an override sets mode, adopt, whenBusy or maxWait")
 		}
 	}
 }

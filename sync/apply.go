@@ -209,14 +209,29 @@ func (p *pass) checkAbsent(ctx context.Context, c *Change) error {
 
 func (p *pass) checkIdle(ctx context.Context, c *Change) error {
 	running, err := p.Target.Live.Running(ctx, c.Pipeline)
-	if err != nil || len(running) == 0 {
+	if err != nil {
 		return err
+	}
+	if len(running) == 0 {
+		p.Target.Memory.idle(c.Pipeline)
+		return nil
 	}
 	ids := make([]string, len(running))
 	for i, e := range running {
 		ids[i] = fmt.Sprintf("%s (%s)", e.ID, e.Status)
 	}
-	c.hold(HoldBusy, "the %s would cancel %s, and AWS restarts nothing by itself; it is made once the pipeline is idle", c.Verb, strings.Join(ids, ", "))
+	allowed, since := p.Target.policyFor(c.Pipeline), p.Target.Memory.busy(c.Pipeline)
+	until := "it is made once the pipeline is idle"
+	if allowed.maxWait > 0 && c.Verb == Update {
+		until += fmt.Sprintf(", or after %s (policy.maxWait)", since.Add(allowed.maxWait).UTC().Format(time.RFC3339))
+	}
+	waited := allowed.maxWait > 0 && time.Since(since) >= allowed.maxWait
+	if c.Verb == Update && (allowed.whenBusy == Interrupt || waited) {
+		c.Cancels = ids
+		c.Notes = append(c.Notes, fmt.Sprintf("it cancels %s, and AWS restarts nothing by itself", strings.Join(ids, ", ")))
+		return nil
+	}
+	c.hold(HoldBusy, "the %s would cancel %s, and AWS restarts nothing by itself; %s", c.Verb, strings.Join(ids, ", "), until)
 	return nil
 }
 

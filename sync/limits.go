@@ -187,7 +187,7 @@ func (p *pass) prune(state *State, c *Change) {
 	switch {
 	case p.Target.NoWrite != "":
 		c.hold(HoldPolicy, "%s", p.Target.NoWrite)
-	case p.Target.Mode == Detect:
+	case p.Target.policyFor(state.Name).mode == Detect:
 		c.hold(HoldPolicy, "%s", DetectReason)
 	case !p.Target.Prune.Enabled:
 		c.hold(HoldPolicy, "policy.prune is off; delete the pipeline in AWS, or bring its file back")

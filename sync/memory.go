@@ -23,6 +23,7 @@ type Memory struct {
 	stale    map[string]time.Time     // :: name → since when its version is smaller than recorded
 	docs     map[string]live.Pipeline // :: name → its definition at its latest version
 	fought   map[string]bool          // :: name → an unexplained difference was written away
+	waiting  map[string]time.Time     // :: name → since when a change waits for its executions to end
 }
 
 type ownWrite struct {
@@ -111,6 +112,26 @@ func (m *Memory) keep(name string, p live.Pipeline) {
 		m.docs = map[string]live.Pipeline{}
 	}
 	m.docs[name] = p
+}
+
+// busy notes that a change waits for a pipeline's executions, and returns since when.
+func (m *Memory) busy(name string) time.Time {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.waiting == nil {
+		m.waiting = map[string]time.Time{}
+	}
+	if _, ok := m.waiting[name]; !ok {
+		m.waiting[name] = time.Now()
+	}
+	return m.waiting[name]
+}
+
+// idle forgets that a change waited.
+func (m *Memory) idle(name string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.waiting, name)
 }
 
 func (m *Memory) hasFought(name string) bool {

@@ -29,6 +29,11 @@ type Target struct {
 	Limits  *Limits  // nil means DefaultLimits
 	Prune   Prune
 
+	WhenBusy  WhenBusy      // "" means Wait
+	MaxWait   time.Duration // how long an update waits for a busy pipeline before it is made all the same; 0 for ever
+	Overrides []Override    // for some pipelines; of several that match, the last one wins
+	Ignore    []Ignore
+
 	Live    Reader
 	Writer  Writer           // nil: the pass is a plan
 	Journal *journal.Journal // nil: nothing is remembered; a pass that writes needs one

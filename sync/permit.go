@@ -78,7 +78,7 @@ func (c *consideration) unknownFields(change *Change) (Hold, string) {
 	if change.Verb != Update || len(c.diff.Unknown) == 0 {
 		return HoldNone, ""
 	}
-	return HoldUnknownField, fmt.Sprintf("the update would erase what this version does not know (%s): write the same into the file and set policy.rules: {CP-F11: warning}, or upgrade plumbline", unknownPaths(c.diff))
+	return HoldUnknownField, fmt.Sprintf("the update would erase what this version does not know (%s): write the same into the file and set policy.rules: {CP-F11: warning}, name it in policy.ignore, or upgrade plumbline", joinPaths(c.diff.Unknown))
 }
 
 // maskedSecrets holds changes that could lose a secret. AWS keeps it only if the mask is sent back for the
@@ -162,7 +162,7 @@ func (c *consideration) policy(*Change) (Hold, string) {
 	switch {
 	case c.Target.NoWrite != "":
 		return HoldPolicy, c.Target.NoWrite
-	case c.Target.Mode == Detect:
+	case c.Target.policyFor(c.name).mode == Detect:
 		return HoldPolicy, DetectReason
 	}
 	return HoldNone, ""

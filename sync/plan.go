@@ -101,10 +101,11 @@ type consideration struct {
 	l     *live.Summary // nil: not live
 	state *State
 
-	facts  facts
-	record record
-	base   live.Pipeline
-	diff   differ.Diff
+	facts   facts
+	record  record
+	base    live.Pipeline
+	diff    differ.Diff
+	ignored []differ.Edit // differences that the configuration accepts; they are not in diff
 
 	tagDiff   []differ.Edit
 	tagMoves  []string // the paths of the tags that the file changed since the record
@@ -215,6 +216,7 @@ func (c *consideration) compareTags() {
 	c.tagDiff = slices.DeleteFunc(c.tagDiff, func(e differ.Edit) bool {
 		return strings.HasPrefix(e.Path, "/tags/"+pipeline.TagPrefix)
 	})
+	c.tagDiff, _ = c.Target.split(c.name, c.tagDiff)
 	for _, e := range differ.Tags(wanted, before, before) { // what the file itself changed
 		c.tagMoves = append(c.tagMoves, e.Path)
 	}
@@ -296,6 +298,10 @@ func (c *consideration) compareContent(ctx context.Context) error {
 	}
 	c.base = base
 	c.diff = differ.Compare(c.w.Document.Declaration, base.Declaration, c.Target.Region)
+	var unknown []differ.Edit
+	c.diff.Edits, c.ignored = c.Target.split(c.name, c.diff.Edits)
+	c.diff.Unknown, unknown = c.Target.split(c.name, c.diff.Unknown)
+	c.ignored = append(c.ignored, unknown...)
 	if len(c.diff.Edits) == 0 {
 		c.facts.content = equal
 		return nil
@@ -318,7 +324,11 @@ func (c *consideration) isFromGit() bool {
 			break
 		}
 		doc := c.version(v)
-		if doc != nil && len(differ.Compare(doc.Declaration, c.base.Declaration, c.Target.Region).Edits) == 0 {
+		if doc == nil {
+			continue
+		}
+		edits := differ.Compare(doc.Declaration, c.base.Declaration, c.Target.Region).Edits
+		if edits, _ = c.Target.split(c.name, edits); len(edits) == 0 {
 			return true
 		}
 	}
@@ -327,11 +337,12 @@ func (c *consideration) isFromGit() bool {
 
 // decide turns the facts into the change that is due, if any.
 func (c *consideration) decide() *Change {
-	mode := c.Target.Mode
+	allowed := c.Target.policyFor(c.name)
+	mode := allowed.mode
 	if mode == Detect {
 		mode = Apply // shows what it would do; permit holds it
 	}
-	v := c.judgeTags(judge(c.facts, mode, c.Target.Adopt), mode)
+	v := c.judgeTags(judge(c.facts, mode, allowed.adopt), mode)
 	c.state.Status = v.status
 	c.note()
 	if v.verb == "" {
@@ -351,6 +362,9 @@ func (c *consideration) decide() *Change {
 	}
 	if t := c.carriedType(); t != nil && t.Text != "V1" && v.verb == Update { // V1 is what AWS assumes anyway
 		change.Notes = append(change.Notes, fmt.Sprintf("the file does not say pipelineType; the live one, %s, is kept", t.Text))
+	}
+	if v.verb == Update {
+		change.Notes = append(change.Notes, c.carried()...)
 	}
 	if v.cause == CauseBoth {
 		change.Notes = append(change.Notes, c.bothSides()...)
@@ -374,7 +388,8 @@ func (c *consideration) bothSides() []string {
 	for _, e := range differ.Compare(c.w.Document.Declaration, then.Declaration, c.Target.Region).Edits {
 		notes = append(notes, "git changed "+e.Sentence())
 	}
-	for _, e := range differ.Compare(c.base.Declaration, then.Declaration, c.Target.Region).Edits {
+	moved, _ := c.Target.split(c.name, differ.Compare(c.base.Declaration, then.Declaration, c.Target.Region).Edits)
+	for _, e := range moved {
 		notes = append(notes, "somebody changed "+e.Sentence())
 	}
 	return notes
@@ -396,7 +411,7 @@ func (c *consideration) judgeTags(v verdict, mode Mode) verdict {
 	case v.verb == Adopt, v.verb == "", v.cause == CauseRecord:
 		if v.verb == Adopt {
 			tags.verb = Adopt
-			if c.Target.Adopt != AdoptAlways {
+			if c.Target.policyFor(c.name).adopt != AdoptAlways {
 				tags.hold = HoldOwnership // tags that differ are not identical either
 			}
 		}
@@ -415,8 +430,18 @@ func (c *consideration) carriedType() *pipeline.Node {
 	return c.base.Declaration.Get("pipelineType")
 }
 
+// carried says which live values an update keeps because the configuration accepts that they differ.
+func (c *consideration) carried() []string {
+	var notes []string
+	for _, e := range c.ignored {
+		notes = append(notes, fmt.Sprintf("policy.ignore keeps what is live at %s", e.Path))
+	}
+	return notes
+}
+
 // body returns what is sent to AWS: the file's own tree, never the canonical form, with the live pipelineType
-// where the file leaves it open, because an update without it may change the type.
+// where the file leaves it open, because an update without it may change the type, and the live values of what
+// the configuration ignores.
 func (c *consideration) body() *pipeline.Node {
 	if c.w.Document.Declaration == nil {
 		return nil
@@ -424,6 +449,9 @@ func (c *consideration) body() *pipeline.Node {
 	body := c.w.Document.Declaration.Clone()
 	if live := c.carriedType(); live != nil {
 		body.Set("pipelineType", live.Clone())
+	}
+	for _, e := range c.ignored {
+		differ.Carry(body, c.base.Declaration, e.Path) // always possible: the edit would stand further up otherwise
 	}
 	return body
 }
@@ -434,17 +462,19 @@ func (c *consideration) note() {
 	case c.facts.owner == Foreign:
 		c.state.Why = "managed by " + c.state.Owner
 	case len(c.diff.Unknown) > 0:
-		c.state.Why = "AWS shows what this version does not know: " + unknownPaths(c.diff)
+		c.state.Why = "AWS shows what this version does not know: " + joinPaths(c.diff.Unknown)
 	case c.facts.owner == Unmanaged && c.facts.live:
 		c.state.Why = "not marked as ours yet"
 	case c.facts.live && !c.facts.recorded:
 		c.state.Why = "its record of what was applied is missing or was edited"
+	case len(c.ignored) > 0:
+		c.state.Why = fmt.Sprintf("policy.ignore accepts that it differs at %s", joinPaths(c.ignored))
 	}
 }
 
-func unknownPaths(d differ.Diff) string {
-	paths := make([]string, len(d.Unknown))
-	for i, e := range d.Unknown {
+func joinPaths(edits []differ.Edit) string {
+	paths := make([]string, len(edits))
+	for i, e := range edits {
 		paths[i] = e.Path
 	}
 	return strings.Join(paths, ", ")

@@ -59,6 +59,7 @@ type Change struct {
 	Hold                    Hold
 	Reason                  string // of the hold, with what releases it
 	Notes                   []string
+	Cancels                 []string // the running executions that an update cancels, with their status
 	Outcome                 Outcome
 	Err                     error         // why it failed
 	At                      time.Time     // when it was made; zero if it was not

@@ -222,6 +222,9 @@ func (a *app) passes(ctx context.Context, f *passFlags, args []string, o passOpt
 		if f.overwrite {
 			t.Mode = sync.Enforce
 		}
+		for i := range t.Overrides {
+			t.Overrides[i].Mode = ""
+		}
 		t.Journal = o.journal
 		if o.write {
 			t.Writer = live.NewWriter(t.Live.(*live.Reader))

@@ -212,6 +212,15 @@ func targetOf(t config.Target, cfg *config.Config, r sync.Reader) sync.Target {
 		Name: t.Name, Region: t.Region, Vars: t.Vars, Rules: severities(cfg), Allow: (*pipeline.Fences)(&t.Policy.Allow), Live: r,
 		Mode: sync.Mode(t.Policy.Mode), Adopt: sync.Adoption(t.Policy.Adopt),
 		Prune: sync.Prune(t.Policy.Prune), Limits: (*sync.Limits)(&t.Policy.Limits),
+		WhenBusy: sync.WhenBusy(t.Policy.WhenBusy), MaxWait: t.Policy.MaxWait,
+	}
+	for _, rule := range cfg.Policy.Ignore {
+		st.Ignore = append(st.Ignore, sync.Ignore(rule))
+	}
+	for _, o := range cfg.Policy.Overrides {
+		st.Overrides = append(st.Overrides, sync.Override{
+			Pipelines: o.Pipelines, Mode: sync.Mode(o.Mode), Adopt: sync.Adoption(o.Adopt), WhenBusy: sync.WhenBusy(o.WhenBusy), MaxWait: o.MaxWait,
+		})
 	}
 	if t.Policy.ReadOnly {
 		st.NoWrite = "the target is readOnly in the configuration"
