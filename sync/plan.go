@@ -313,23 +313,24 @@ func (c *consideration) compareContent(ctx context.Context) error {
 }
 
 // isFromGit reports whether the live content is what the file said in an earlier commit: then nobody else
-// moved, git merely has not arrived. With a record, only commits after the record's count.
+// moved, git merely has not arrived. With a record, only what the file said then and later counts.
 func (c *consideration) isFromGit() bool {
 	after := -1
 	if c.facts.recorded {
 		after = c.commitIndex(c.record.Commit)
 	}
+	if after >= 0 && c.commitIndex(c.w.Since) >= after {
+		return false // the file still says what it said at the record
+	}
 	for _, v := range c.w.Origin.Snapshot.History[c.w.Path] {
+		if doc := c.version(v); doc != nil {
+			edits := differ.Compare(doc.Declaration, c.base.Declaration, c.Target.Region).Edits
+			if edits, _ = c.Target.split(c.name, edits); len(edits) == 0 {
+				return true
+			}
+		}
 		if after >= 0 && c.commitIndex(v.Commit) >= after {
-			break
-		}
-		doc := c.version(v)
-		if doc == nil {
-			continue
-		}
-		edits := differ.Compare(doc.Declaration, c.base.Declaration, c.Target.Region).Edits
-		if edits, _ = c.Target.split(c.name, edits); len(edits) == 0 {
-			return true
+			break // what the file said at the record
 		}
 	}
 	return false

@@ -124,6 +124,12 @@ func TestIgnore(t *testing.T) {
 		}
 		e.want(e.pass(ignoring(key, "/canary"), aSweep), "web synced")
 	})
+	bubble(t, "git moved, and live only where it is ignored", func(t *testing.T) {
+		e := applied(t, Apply)
+		e.fake.put(web("by hand"))
+		e.commit("web.json", strings.Replace(web("k1"), `"S3Bucket":"sources"`, `"S3Bucket":"moved"`, 1))
+		e.want(e.pass(ignoring(key)), "web pending; update git applied")
+	})
 	bubble(t, "other pipelines", func(t *testing.T) {
 		e := applied(t, Enforce)
 		e.fake.put(web("by hand"))
