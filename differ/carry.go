@@ -10,7 +10,11 @@ import (
 // Carry gives the place of an edit in body the value that it has in live, so that a write of body leaves it as it is.
 // Both are declarations as written, not in canonical form. It reports whether that can be done: not where what the
 // place is in, such as an action, is missing from either.
-func Carry(body, live *pipeline.Node, path string) bool {
+func Carry(body, live *pipeline.Node, e Edit) bool {
+	return carryPath(body, live, e.Path) && (e.From == "" || carryPath(body, live, e.From))
+}
+
+func carryPath(body, live *pipeline.Node, path string) bool {
 	steps := strings.Split(strings.TrimPrefix(path, "/"), "/")
 	for i := range steps {
 		steps[i] = unescape.Replace(steps[i])

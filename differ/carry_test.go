@@ -14,7 +14,7 @@ func TestCarry(t *testing.T) {
 		for range 2 { // an action's type that is carried over gives its settings other defaults
 			d := Compare(body, live, region)
 			for _, e := range append(d.Edits, d.Unknown...) {
-				if !Carry(body, live, e.Path) {
+				if !Carry(body, live, e) {
 					rt.Fatalf("%s cannot be carried over\nbody %s\nlive %s", e.Path, body, live)
 				}
 			}

@@ -8,6 +8,7 @@
 package differ
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -19,6 +20,9 @@ type Edit struct {
 	Path string         `json:"path"` // RFC 6901, with the names of stages and actions for their places in a list
 	Old  *pipeline.Node `json:"old"`  // the live value; nil where there is none
 	New  *pipeline.Node `json:"new"`  // the desired value; nil where it is to go
+
+	From  string `json:"from,omitempty"`  // of a stage or action that is renamed or moved: its live path
+	Means string `json:"means,omitempty"` // what a new runOrder does
 }
 
 // Diff is the outcome of a comparison.
@@ -37,6 +41,8 @@ func Compare(desired, live *pipeline.Node, region string) Diff {
 	dropServerTriggers(d, l)
 	c := &comparison{}
 	c.value("", pipeline.Declaration, d, l)
+	c.moves()
+	c.waits(d, l)
 	return c.Diff
 }
 
@@ -135,13 +141,13 @@ func (c *comparison) value(path string, s *pipeline.Shape, d, l *pipeline.Node) 
 		c.Masked = append(c.Masked, path)
 	case d.Equal(l):
 	case d == nil || l == nil || s == nil || d.Kind != s.Kind || l.Kind != s.Kind:
-		c.Edits = append(c.Edits, Edit{path, l, d})
+		c.Edits = append(c.Edits, Edit{Path: path, Old: l, New: d})
 	case s.Kind == pipeline.Object:
 		c.object(path, s, d, l)
 	case s.Kind == pipeline.Array && len(s.Key) > 0:
 		c.keyed(path, s, d, l)
 	default:
-		c.Edits = append(c.Edits, Edit{path, l, d})
+		c.Edits = append(c.Edits, Edit{Path: path, Old: l, New: d})
 	}
 }
 
@@ -169,7 +175,7 @@ func (c *comparison) object(path string, s *pipeline.Shape, d, l *pipeline.Node)
 		}
 		dv, lv := d.Get(name), l.Get(name)
 		if dv == nil {
-			c.Unknown = append(c.Unknown, Edit{path + "/" + escape(name), lv, nil})
+			c.Unknown = append(c.Unknown, Edit{Path: path + "/" + escape(name), Old: lv})
 			continue
 		}
 		c.value(path+"/"+escape(name), nil, dv, lv)
@@ -202,9 +208,14 @@ func unionOfNames(d, l *pipeline.Node) []string {
 // keyed compares two lists whose items are told apart by a member, such as stages by name.
 func (c *comparison) keyed(path string, s *pipeline.Shape, d, l *pipeline.Node) {
 	desired, live := index(s, d), index(s, l)
+	renamed := renames(s, d, l, desired, live)
 	for _, item := range l.Items {
-		if key := item.Str(s.Key...); desired[key] == nil {
-			c.Edits = append(c.Edits, Edit{path + "/" + escape(key), item, nil})
+		key := item.Str(s.Key...)
+		if to := renamed[key]; to != "" {
+			c.Edits = append(c.Edits, Edit{Path: path + "/" + escape(to), Old: item, New: desired[to], From: path + "/" + escape(key)})
+			live[to] = desired[to] // nothing else of it differs
+		} else if desired[key] == nil {
+			c.Edits = append(c.Edits, Edit{Path: path + "/" + escape(key), Old: item})
 		}
 	}
 	for _, item := range d.Items {
@@ -216,10 +227,122 @@ func (c *comparison) keyed(path string, s *pipeline.Shape, d, l *pipeline.Node) 
 	}
 	// Where the items that stay, and the new ones behind them, would not stand as desired, the order is an edit
 	// of its own: it also says where a new item goes.
-	after := keys(s, d)
-	if got := append(shared(s, l, desired), missing(s, d, live)...); !slices.Equal(got, after) {
-		c.Edits = append(c.Edits, Edit{path, texts(keys(s, l)), texts(after)})
+	before, after := keys(s, l), keys(s, d)
+	for i, key := range before {
+		before[i] = cmp.Or(renamed[key], key)
 	}
+	stay := slices.DeleteFunc(slices.Clone(before), func(key string) bool { return desired[key] == nil })
+	come := slices.DeleteFunc(slices.Clone(after), func(key string) bool { return live[key] != nil })
+	if !slices.Equal(append(stay, come...), after) {
+		c.Edits = append(c.Edits, Edit{Path: path, Old: texts(before), New: texts(after)})
+	}
+}
+
+// renames finds the items of a list that have another name and nothing else, :: live name → desired name.
+func renames(s *pipeline.Shape, d, l *pipeline.Node, desired, live map[string]*pipeline.Node) map[string]string {
+	if len(s.Key) != 1 || !movable(s) {
+		return nil
+	}
+	var found map[string]string
+	taken := map[string]bool{}
+	for _, old := range l.Items {
+		from := old.Str(s.Key...)
+		if desired[from] != nil {
+			continue
+		}
+		for _, item := range d.Items {
+			to := item.Str(s.Key...)
+			if live[to] != nil || taken[to] || !equalBut(s.Key[0], old, item) {
+				continue
+			}
+			if found == nil {
+				found = map[string]string{}
+			}
+			found[from], taken[to] = to, true
+			break
+		}
+	}
+	return found
+}
+
+// movable reports whether a list's items have so much in them that one with another name, or in another place, is
+// still the same: stages and actions.
+func movable(s *pipeline.Shape) bool {
+	return s.Elem.Field("actions") != nil || s.Elem.Field("actionTypeId") != nil
+}
+
+func equalBut(member string, a, b *pipeline.Node) bool {
+	a, b = a.Clone(), b.Clone()
+	a.Delete(member)
+	b.Delete(member)
+	return a.Equal(b)
+}
+
+// moves joins an action that goes in one stage and comes, the same, in another.
+func (c *comparison) moves() {
+	for i := range c.Edits {
+		to := &c.Edits[i]
+		if to.Old != nil || to.New.Get("actionTypeId") == nil {
+			continue
+		}
+		from := slices.IndexFunc(c.Edits, func(e Edit) bool { return e.New == nil && e.Old.Get("actionTypeId") != nil && e.Old.Equal(to.New) })
+		if from >= 0 {
+			to.From, to.Old = c.Edits[from].Path, c.Edits[from].Old
+		}
+	}
+	moved := map[string]bool{}
+	for _, e := range c.Edits {
+		moved[e.From] = true
+	}
+	c.Edits = slices.DeleteFunc(c.Edits, func(e Edit) bool { return e.New == nil && e.From == "" && moved[e.Path] })
+}
+
+// waits says of each new runOrder for which actions the action now waits, or does not any more.
+func (c *comparison) waits(desired, live *pipeline.Node) {
+	for i := range c.Edits {
+		e := &c.Edits[i]
+		steps := strings.Split(e.Path, "/")
+		if len(steps) != 6 || steps[5] != "runOrder" || e.Old == nil || e.New == nil {
+			continue
+		}
+		stage, action := unescape.Replace(steps[2]), unescape.Replace(steps[4])
+		before, after := earlier(live, stage, action), earlier(desired, stage, action)
+		var parts []string
+		if names := without(after, before); len(names) > 0 {
+			parts = append(parts, "now waits for "+strings.Join(names, ", "))
+		}
+		if names := without(before, after); len(names) > 0 {
+			parts = append(parts, "no longer waits for "+strings.Join(names, ", "))
+		}
+		e.Means = strings.Join(parts, " and ")
+	}
+}
+
+// earlier returns the actions of a stage that run before one of them.
+func earlier(declaration *pipeline.Node, stage, action string) []string {
+	for _, s := range declaration.List("stages") {
+		if s.Str("name") != stage {
+			continue
+		}
+		order := int64(0)
+		for _, a := range s.List("actions") {
+			if a.Str("name") == action {
+				order = a.Int(1, "runOrder")
+			}
+		}
+		var names []string
+		for _, a := range s.List("actions") {
+			if a.Int(1, "runOrder") < order {
+				names = append(names, a.Str("name"))
+			}
+		}
+		return names
+	}
+	return nil
+}
+
+func without(list, other []string) []string {
+	return slices.DeleteFunc(slices.Clone(list), func(s string) bool { return slices.Contains(other, s) })
 }
 
 func index(s *pipeline.Shape, list *pipeline.Node) map[string]*pipeline.Node {
@@ -237,15 +360,6 @@ func keys(s *pipeline.Shape, list *pipeline.Node) []string {
 		all[i] = item.Str(s.Key...)
 	}
 	return all
-}
-
-// shared and missing return those keys that the other list has too, or has not.
-func shared(s *pipeline.Shape, list *pipeline.Node, other map[string]*pipeline.Node) []string {
-	return slices.DeleteFunc(keys(s, list), func(key string) bool { return other[key] == nil })
-}
-
-func missing(s *pipeline.Shape, list *pipeline.Node, other map[string]*pipeline.Node) []string {
-	return slices.DeleteFunc(keys(s, list), func(key string) bool { return other[key] != nil })
 }
 
 func texts(list []string) *pipeline.Node {
@@ -266,9 +380,9 @@ func Tags(desired, previous, live map[string]string) []Edit {
 	var edits []Edit
 	for key, value := range desired {
 		if old, ok := live[key]; !ok {
-			edits = append(edits, Edit{"/tags/" + escape(key), nil, pipeline.NewString(value)})
+			edits = append(edits, Edit{Path: "/tags/" + escape(key), New: pipeline.NewString(value)})
 		} else if old != value {
-			edits = append(edits, Edit{"/tags/" + escape(key), pipeline.NewString(old), pipeline.NewString(value)})
+			edits = append(edits, Edit{Path: "/tags/" + escape(key), Old: pipeline.NewString(old), New: pipeline.NewString(value)})
 		}
 	}
 	for key := range previous {
@@ -276,7 +390,7 @@ func Tags(desired, previous, live map[string]string) []Edit {
 			continue
 		}
 		if old, ok := live[key]; ok {
-			edits = append(edits, Edit{"/tags/" + escape(key), pipeline.NewString(old), nil})
+			edits = append(edits, Edit{Path: "/tags/" + escape(key), Old: pipeline.NewString(old)})
 		}
 	}
 	slices.SortFunc(edits, func(a, b Edit) int { return strings.Compare(a.Path, b.Path) })

@@ -248,6 +248,12 @@ func shuffle(t *rapid.T, n *pipeline.Node) *pipeline.Node {
 
 // apply makes one edit to a canonical declaration, knowing nothing of the schema but how items are told apart.
 func apply(n *pipeline.Node, e Edit) error {
+	if e.From != "" {
+		if err := apply(n, Edit{Path: e.From, Old: e.Old}); err != nil {
+			return err
+		}
+		return apply(n, Edit{Path: e.Path, New: e.New})
+	}
 	steps := strings.Split(e.Path[1:], "/")
 	for i := range steps {
 		steps[i] = strings.NewReplacer("~1", "/", "~0", "~").Replace(steps[i])

@@ -22,6 +22,10 @@ func (e Edit) Sign() string {
 func (e Edit) Sentence() string {
 	where, what := e.place()
 	switch {
+	case e.From != "":
+		return e.moved()
+	case e.Means != "":
+		return where + " " + e.Means + " (" + what + " " + show(e.Old) + " → " + show(e.New) + ")"
 	case e.Old == nil && what == "":
 		return where + e.contents(e.New)
 	case e.New == nil && what == "":
@@ -36,11 +40,26 @@ func (e Edit) Sentence() string {
 	return join(where, what+" "+show(e.Old)+" → "+show(e.New))
 }
 
+// moved says where a stage or action was and is.
+func (e Edit) moved() string {
+	old, _ := Edit{Path: e.From}.place()
+	now, _ := e.place()
+	oldStage, oldAction, ofStage := strings.Cut(old, ", ")
+	nowStage, nowAction, _ := strings.Cut(now, ", ")
+	switch {
+	case !ofStage:
+		return old + " is now called " + strings.TrimPrefix(now, "stage ")
+	case oldStage == nowStage:
+		return old + " is now called " + strings.TrimPrefix(nowAction, "action ")
+	}
+	return fmt.Sprintf("%s moves from %s to %s", oldAction, oldStage, nowStage)
+}
+
 // place splits the path into the stage and action, named, and the rest.
 func (e Edit) place() (where, what string) {
 	steps := strings.Split(strings.TrimPrefix(e.Path, "/"), "/")
 	for i, step := range steps {
-		steps[i] = strings.NewReplacer("~1", "/", "~0", "~").Replace(step)
+		steps[i] = unescape.Replace(step)
 	}
 	var named []string
 	words := map[string]string{"stages": "stage", "actions": "action", "triggers": "trigger of", "variables": "variable", "tags": "tag",

@@ -136,7 +136,7 @@ func (p *pass) identify() {
 			fmt.Fprintln(h, c.wanted.Document.Digest)
 		}
 		for _, e := range c.Edits {
-			fmt.Fprintln(h, e.Path, e.Old, e.New)
+			fmt.Fprintln(h, e.Path, e.From, e.Old, e.New)
 		}
 	}
 	p.report.PlanID = hex.EncodeToString(h.Sum(nil))[:12]

@@ -452,7 +452,7 @@ func (c *consideration) body() *pipeline.Node {
 		body.Set("pipelineType", live.Clone())
 	}
 	for _, e := range c.ignored {
-		differ.Carry(body, c.base.Declaration, e.Path) // always possible: the edit would stand further up otherwise
+		differ.Carry(body, c.base.Declaration, e) // always possible: the edit would stand further up otherwise
 	}
 	return body
 }

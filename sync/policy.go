@@ -81,7 +81,7 @@ func (t *Target) split(pipeline string, edits []differ.Edit) (counting, ignored 
 		return edits, nil
 	}
 	for _, e := range edits {
-		if t.ignored(pipeline, e.Path) {
+		if t.ignored(pipeline, e.Path) && (e.From == "" || t.ignored(pipeline, e.From)) {
 			ignored = append(ignored, e)
 		} else {
 			counting = append(counting, e)

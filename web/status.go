@@ -99,7 +99,7 @@ func (s *Status) UnmarshalJSON(data []byte) error {
 		s.Changes[i] = c.ChangeDocument
 		s.Changes[i].Edits = make([]differ.Edit, len(c.Edits))
 		for j, e := range c.Edits {
-			s.Changes[i].Edits[j] = differ.Edit{Path: e.Path, Old: e.Old.node, New: e.New.node}
+			s.Changes[i].Edits[j] = differ.Edit{Path: e.Path, Old: e.Old.node, New: e.New.node, From: e.From, Means: e.Means}
 		}
 	}
 	return nil
@@ -107,9 +107,10 @@ func (s *Status) UnmarshalJSON(data []byte) error {
 
 // edit is a differ.Edit that can be read.
 type edit struct {
-	Path string `json:"path"`
-	Old  value  `json:"old"`
-	New  value  `json:"new"`
+	Path        string `json:"path"`
+	From, Means string
+	Old         value `json:"old"`
+	New         value `json:"new"`
 }
 
 type value struct{ node *pipeline.Node }
