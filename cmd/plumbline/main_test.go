@@ -47,6 +47,7 @@ var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
 	"replace": cmdReplace,
 	"api":     cmdAPI,
 	"edit":    cmdEdit,
+	"detach":  cmdDetach,
 	"untimed": cmdUntimed,
 }
 
@@ -114,6 +115,14 @@ func cmdCommit(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	_, err := repo.Commit(args[1], files)
 	ts.Check(err)
+}
+
+// detach FOLDER puts the head of a repository on its newest commit instead of the branch.
+func cmdDetach(ts *testscript.TestScript, _ bool, args []string) {
+	repo := ts.Value(repositories{}).(map[string]*source.Scratch)[args[0]]
+	commit, err := os.ReadFile(filepath.Join(repo.Path(), "refs", "heads", "main"))
+	ts.Check(err)
+	ts.Check(os.WriteFile(filepath.Join(repo.Path(), "HEAD"), commit, 0o600))
 }
 
 // control METHOD PATH [BODY] talks to the emulator's control interface: faults, outcomes, calls.
