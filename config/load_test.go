@@ -358,7 +358,7 @@ func faultsOf(err error) []Fault {
 
 // The manual's listing is valid, and the chapter names every key there is.
 func TestManual(t *testing.T) {
-	manual, err := os.ReadFile(filepath.Join("..", "docs", "using.md"))
+	manual, err := os.ReadFile(filepath.Join("..", "docs", "guide.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
