@@ -192,7 +192,7 @@ func openTerminal(t *testing.T, shell, dir string) *terminal {
 	}
 	t.Cleanup(func() {
 		in.Close()
-		cmd.Wait() //nolint:errcheck // its exit code is that of its last command
+		cmd.Wait() // its exit code is that of its last command
 	})
 	if _, err := io.WriteString(in, prelude); err != nil {
 		t.Fatal(err)
@@ -247,6 +247,7 @@ func openProgram(t *testing.T, shell, dir, exports, text string) {
 	cmd := exec.CommandContext(t.Context(), shell, "-e", "-c", exports+strings.Join(lines, "\n"))
 	cmd.Dir = dir
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = time.Minute // after which it is killed
 	out := &watched{}
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Start(); err != nil {
