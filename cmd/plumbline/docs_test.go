@@ -277,8 +277,9 @@ func constants(t *testing.T, name string) []string {
 func commandNames() []string {
 	var all []string
 	root := (&app{}).rootCommand()
+	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {
-		if !c.Hidden && c.Name() != "help" {
+		if c.Name() != "help" {
 			all = append(all, c.Name())
 		}
 	}
