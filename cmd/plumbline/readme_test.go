@@ -90,7 +90,7 @@ type block struct {
 	line           int    // of its fence
 }
 
-var comment = regexp.MustCompile(`^<!-- (.*) -->$`)
+var commentOf = regexp.MustCompile(`^<!-- (.*) -->$`)
 
 func blocks(text string) []block {
 	var all []block
@@ -106,7 +106,7 @@ func blocks(text string) []block {
 			open, mark = &block{language: line[3:], mark: mark, line: i + 1}, ""
 		default:
 			mark = ""
-			if m := comment.FindStringSubmatch(line); m != nil {
+			if m := commentOf.FindStringSubmatch(line); m != nil {
 				mark = m[1]
 			}
 		}
