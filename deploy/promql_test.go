@@ -44,8 +44,8 @@ func knownMetrics(t *testing.T) *vocabulary {
 	for _, m := range regexp.MustCompile("(?m)^\\| `(\\w+)` \\| [^|]* \\| ([^|]*) \\|").FindAllStringSubmatch(table, -1) {
 		v.values[m[1]] = append(v.values[m[1]], codes(m[2])...)
 	}
-	// The reasons of holds are in the table of docs/using.md.
-	_, holds, _ := strings.Cut(read(t, "../docs/using.md"), "### Held")
+	// The reasons of holds are in the table of docs/guide.md.
+	_, holds, _ := strings.Cut(read(t, "../docs/guide.md"), "### Held")
 	holds, _, _ = strings.Cut(holds, "###")
 	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z-]+)` \\|").FindAllStringSubmatch(holds, -1) {
 		v.values["reason"] = append(v.values["reason"], m[1])
@@ -62,7 +62,7 @@ func knownMetrics(t *testing.T) *vocabulary {
 	// The process is not shown on every system that these tests run on.
 	v.labels["process_resident_memory_bytes"], v.labels["process_cpu_seconds_total"] = ofScrape, ofScrape
 	if len(v.labels) < 30 || !slices.Contains(v.values["reason"], "limit") || !slices.Contains(v.values["status"], "missing") {
-		t.Fatalf("the tables of docs/metrics.md and docs/using.md were not understood: %v", v)
+		t.Fatalf("the tables of docs/metrics.md and docs/guide.md were not understood: %v", v)
 	}
 	return v
 }

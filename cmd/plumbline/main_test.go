@@ -14,7 +14,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -47,6 +46,7 @@ var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
 	"replace": cmdReplace,
 	"api":     cmdAPI,
 	"edit":    cmdEdit,
+	"detach":  cmdDetach,
 	"untimed": cmdUntimed,
 }
 
@@ -114,6 +114,14 @@ func cmdCommit(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	_, err := repo.Commit(args[1], files)
 	ts.Check(err)
+}
+
+// detach FOLDER puts the head of a repository on its newest commit instead of the branch.
+func cmdDetach(ts *testscript.TestScript, _ bool, args []string) {
+	repo := ts.Value(repositories{}).(map[string]*source.Scratch)[args[0]]
+	commit, err := os.ReadFile(filepath.Join(repo.Path(), "refs", "heads", "main"))
+	ts.Check(err)
+	ts.Check(os.WriteFile(filepath.Join(repo.Path(), "HEAD"), commit, 0o600))
 }
 
 // control METHOD PATH [BODY] talks to the emulator's control interface: faults, outcomes, calls.
@@ -211,169 +219,16 @@ func cmdEdit(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 }
 
-// TestReadme runs every command of README.md in its order, in a folder with the files that it speaks of.
-func TestReadme(t *testing.T) {
-	root, err := filepath.Abs("../..")
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := os.ReadFile(filepath.Join(root, "README.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := newReadmeWorld(t)
-	for _, block := range fenced(string(text)) {
-		switch block.language {
-		case "yaml":
-			w.write("plumbline.yaml", block.text)
-		case "sh":
-			for line := range strings.Lines(block.text) {
-				w.run(root, strings.TrimSpace(line))
-			}
-		}
-	}
-	if w.ran < 10 {
-		t.Errorf("only %d commands were found in the README", w.ran)
-	}
-}
-
-type fence struct{ language, text string }
-
-// fenced returns the fenced blocks of a Markdown text.
-func fenced(text string) []fence {
-	var blocks []fence
-	parts := strings.Split("\n"+text, "\n```")
-	for i := 1; i+1 <= len(parts); i += 2 {
-		language, body, _ := strings.Cut(parts[i], "\n")
-		blocks = append(blocks, fence{language, body})
-	}
-	return blocks
-}
-
-// readmeWorld is a machine of a newcomer.
-type readmeWorld struct {
-	t      *testing.T
-	dir    string
-	server *httptest.Server
-	ran    int
-	daemon string // the address of the running daemon
-}
-
-func newReadmeWorld(t *testing.T) *readmeWorld {
-	w := &readmeWorld{t: t, dir: t.TempDir(), server: httptest.NewServer(emulator.New(emulator.Options{}))}
-	t.Cleanup(w.server.Close)
-	for key, value := range settings(w.dir) {
-		t.Setenv(key, value)
-	}
-	t.Setenv("AWS_ENDPOINT_URL", w.server.URL)
-	web := demoFile("web.json")
-	w.write("here/pipelines/web.json", web)
-	repo, err := source.NewScratch(filepath.Join(w.dir, "pipelines"))
-	if err == nil {
-		_, err = repo.Commit("web", map[string]string{"web.json": web})
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Chdir(filepath.Join(w.dir, "here"))
-	return w
-}
-
-func (w *readmeWorld) write(path, text string) {
-	path = filepath.Join(w.dir, path)
-	if !strings.Contains(path, "/here/") {
-		path = filepath.Join(w.dir, "here", filepath.Base(path))
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		w.t.Fatal(err)
-	}
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		w.t.Fatal(err)
-	}
-}
-
-// run runs one command of the README. Those of Go itself are taken for what they stand for: the tests are
-// running, and the program is this one.
-func (w *readmeWorld) run(root, line string) {
-	w.ran++
-	args := strings.Fields(line)
-	switch {
-	case line == "go test ./...":
-		return
-	case strings.HasPrefix(line, "go "):
-		if _, err := os.Stat(filepath.Join(root, args[2])); err != nil {
-			w.t.Errorf("%s: %v", line, err)
-		}
-		if args[1] != "run" {
-			return
-		}
-		args = append([]string{"plumbline"}, args[3:]...)
-	case args[0] != "plumbline":
-		w.t.Errorf("the README has a command that this test does not know: %s", line)
-		return
-	}
-	switch args[1] {
-	case "run":
-		w.startDaemon()
-		return
-	case "status":
-		args = append(args, "--url", w.daemon)
-	}
-	ctx, cancel := context.WithCancel(w.t.Context())
-	defer cancel()
-	var stdout, stderr watched
-	stdout.stopAt, stdout.stop = "Play on", cancel // the demo stays up until it is interrupted
-	if args[1] == "emulator" {
-		args[3] = "127.0.0.1:0" // the README's port may be taken
-		stdout.stopAt = "serving"
-	}
-	code := run(ctx, args[1:], &app{stdout: &stdout, stderr: &stderr, getenv: os.Getenv, environ: os.Environ()})
-	if code != exitDone {
-		w.t.Errorf("%s: exit code %d\n%s%s", line, code, stdout.String(), stderr.String())
-	}
-	w.t.Logf("$ %s\n%s%s", line, stdout.String(), stderr.String())
-}
-
-// startDaemon runs the daemon until the end of the test.
-func (w *readmeWorld) startDaemon() {
-	w.t.Setenv("PLUMBLINE_WEB_LISTEN", "127.0.0.1:0") // the README's port may be taken
-	ctx, stop := context.WithCancel(w.t.Context())
-	log, done := &watched{}, make(chan int, 1)
-	a := &app{stdout: log, stderr: log, getenv: os.Getenv, environ: os.Environ()}
-	go func() { done <- run(ctx, []string{"run"}, a) }()
-	w.t.Cleanup(func() {
-		stop()
-		if code := <-done; code != exitDone {
-			w.t.Errorf("plumbline run: exit code %d\n%s", code, log.String())
-		}
-	})
-	address := regexp.MustCompile(`"address":"([^"]+)"`)
-	for range 500 {
-		if m := address.FindStringSubmatch(log.String()); m != nil && strings.Contains(log.String(), "the source was read") {
-			w.daemon = "http://" + m[1]
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	w.t.Fatalf("the daemon does not start:\n%s", log.String())
-}
-
-// watched is an output that ends a command when it has said a certain thing.
+// watched is an output that is read while it is written.
 type watched struct {
-	mu     sync.Mutex
-	buf    bytes.Buffer
-	stopAt string
-	stop   func()
+	mu  sync.Mutex
+	buf bytes.Buffer
 }
 
 func (w *watched) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.buf.Write(p)
-	if w.stop != nil && strings.Contains(w.buf.String(), w.stopAt) {
-		w.stop()
-	}
-	return len(p), nil
+	return w.buf.Write(p)
 }
 
 func (w *watched) String() string {

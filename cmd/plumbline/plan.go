@@ -36,7 +36,7 @@ func (f *passFlags) add(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.overwrite, "overwrite", false, "git wins: also put back what somebody changed in AWS")
 	cmd.Flags().BoolVar(&f.sweep, "sweep", false, "read every pipeline, also those whose version says that nothing changed")
 	cmd.Flags().StringVar(&f.stateDir, "state-dir", "", "folder of the journal of what was written (default state.dir of the configuration, else /var/lib/plumbline or ~/.local/state/plumbline)")
-	outputFlag(cmd, &f.output, "text or json")
+	outputFlag(cmd, &f.output, "text, json or markdown (for a comment on a pull request)")
 }
 
 func planCommand(a *app) *cobra.Command {
@@ -51,7 +51,8 @@ do, and what it would hold and why. Nothing is written.
 Exit codes: 0 no error; 1 an error; with --detailed-exitcode also 2: something differs.`,
 		Example: `  plumbline plan
   plumbline plan pipelines/ --region us-east-1 --region eu-west-1
-  plumbline plan web -o json`,
+  plumbline plan web -o json
+  plumbline plan -o markdown > plan.md`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			j, err := a.readJournal(&f)
 			if err != nil {
@@ -209,8 +210,8 @@ type passOptions struct {
 // passes makes one pass over every target, side by side. Unless they may write they are plans. With an error it
 // may return reports too: of what was done all the same.
 func (a *app) passes(ctx context.Context, f *passFlags, args []string, o passOptions) ([]*sync.Report, error) {
-	if f.output != "text" && f.output != "json" {
-		return nil, badOutput(f.output, "text", "json")
+	if known := []string{"text", "json", "markdown"}; !slices.Contains(known, f.output) {
+		return nil, badOutput(f.output, known...)
 	}
 	w, err := a.open(ctx, &f.worldFlags, args)
 	if err != nil {
@@ -354,8 +355,11 @@ func (a *app) show(f *passFlags, reports []*sync.Report, title string, err error
 	if err != nil && !slices.ContainsFunc(reports, func(r *sync.Report) bool { return len(r.Changes) > 0 }) {
 		return err
 	}
-	if f.output == "json" {
+	switch f.output {
+	case "json":
 		return errors.Join(err, writeJSON(a.stdout, sync.NewDocument(reports)))
+	case "markdown":
+		return errors.Join(err, writeMarkdown(a.stdout, reports, title))
 	}
 	a.printProblems(a.stdout, mergeProblems(reports), nil)
 	for _, r := range reports {

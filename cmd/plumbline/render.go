@@ -70,8 +70,8 @@ func bidi(r rune) bool {
 	return r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069
 }
 
-// printReport writes what a pass found, or did, in one target.
-func (a *app) printReport(w io.Writer, r *sync.Report) {
+// targetTitle names a target: "prod-eu eu-west-1 (111122223333)".
+func targetTitle(r *sync.Report) string {
 	title := r.Target
 	if r.Region != r.Target {
 		title += " " + r.Region
@@ -79,6 +79,12 @@ func (a *app) printReport(w io.Writer, r *sync.Report) {
 	if r.Account != "" {
 		title += " (" + r.Account + ")"
 	}
+	return title
+}
+
+// printReport writes what a pass found, or did, in one target.
+func (a *app) printReport(w io.Writer, r *sync.Report) {
+	title := targetTitle(r)
 	if len(r.Changes) == 0 && r.Err == nil && r.Counts()[sync.StatusUnknown] == 0 {
 		fmt.Fprintf(w, "%s: nothing to do%s\n", a.paint(text.Bold, title), statusWords(r))
 		a.printStates(w, r)
@@ -114,20 +120,26 @@ func statusWords(r *sync.Report) string {
 
 // printStates writes the pipelines that no change speaks of and that are worth a line all the same.
 func (a *app) printStates(w io.Writer, r *sync.Report) {
+	for _, s := range oddStates(r) {
+		fmt.Fprintf(w, "  %s %s: %s; %s\n", a.paint(text.FgCyan, "!"), printable(s.Name), s.Status, printable(s.Why))
+	}
+}
+
+func oddStates(r *sync.Report) (odd []sync.State) {
 	changing := map[string]bool{}
 	for _, c := range r.Changes {
 		changing[c.Pipeline] = true
 	}
 	for _, s := range r.Pipelines {
 		if s.Status == sync.StatusUnknown && r.Err == nil || s.Why != "" && s.Status != "" && s.Status != sync.StatusUnknown && !changing[s.Name] {
-			fmt.Fprintf(w, "  %s %s: %s; %s\n", a.paint(text.FgCyan, "!"), printable(s.Name), s.Status, printable(s.Why))
+			odd = append(odd, s)
 		}
 	}
+	return odd
 }
 
 // printChange writes one change; again says that the reason of its hold is that of the change above.
 func (a *app) printChange(w io.Writer, c *sync.Change, again bool) {
-	signs := map[sync.Verb]string{sync.Create: "+", sync.Update: "~", sync.Tag: "~", sync.Delete: "-", sync.Adopt: "="}
 	colour := map[sync.Verb]text.Color{sync.Create: text.FgGreen, sync.Update: text.FgYellow, sync.Tag: text.FgYellow, sync.Delete: text.FgRed, sync.Adopt: text.FgCyan}[c.Verb]
 	outcome := ""
 	switch c.Outcome {
@@ -138,7 +150,7 @@ func (a *app) printChange(w io.Writer, c *sync.Change, again bool) {
 	case sync.Skipped:
 		outcome = ": not reached"
 	}
-	fmt.Fprintf(w, "  %s %s  %s%s\n", a.paint(colour, signs[c.Verb]), printable(c.Pipeline), c.Sentence(), outcome)
+	fmt.Fprintf(w, "  %s %s  %s%s\n", a.paint(colour, verbSign(c.Verb)), printable(c.Pipeline), c.Sentence(), outcome)
 	for _, e := range c.Edits {
 		fmt.Fprintf(w, "      %s %s\n", a.paint(editColour(e), e.Sign()), printable(e.Sentence()))
 	}
@@ -155,6 +167,11 @@ func (a *app) printChange(w io.Writer, c *sync.Change, again bool) {
 	if c.Err != nil {
 		fmt.Fprintf(w, "      %s %s\n", a.paint(text.FgRed, "error:"), printable(c.Err.Error()))
 	}
+}
+
+// verbSign is the symbol of a verb, which carries the meaning where there is no colour.
+func verbSign(v sync.Verb) string {
+	return map[sync.Verb]string{sync.Create: "+", sync.Update: "~", sync.Tag: "~", sync.Delete: "-", sync.Adopt: "="}[v]
 }
 
 func editColour(e differ.Edit) text.Color {

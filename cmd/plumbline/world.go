@@ -48,8 +48,8 @@ func (f *worldFlags) addTargets(cmd *cobra.Command) {
 }
 
 func (f *worldFlags) addSource(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.dir, "dir", "", "a folder of pipeline files, instead of the configuration's sources")
-	cmd.Flags().StringVar(&f.url, "url", "", "a local git repository of pipeline files, instead of the configuration's sources")
+	cmd.Flags().StringVar(&f.dir, "dir", "", "a folder of pipeline files, in the place of the configured source")
+	cmd.Flags().StringVar(&f.url, "url", "", "a local git repository of pipeline files, in the place of the configured source")
 }
 
 // world is where a command works.
@@ -273,14 +273,10 @@ func (a *app) openOrigins(cfg *config.Config, f *worldFlags, paths []string, sta
 			origins = append(origins, o)
 		}
 		return origins, nil
-	case f.dir != "":
-		return origins, add("", prefix(f.dir), source.Config{Dir: f.dir}, sync.Origin{})
-	case f.url != "":
-		return origins, add("", "", source.Config{URL: f.url}, sync.Origin{})
-	case len(cfg.Sources) == 0:
+	case len(cfg.Sources) == 0 && f.dir == "" && f.url == "":
 		return nil, hinted{errors.New("no source of pipeline files is given"), "name a folder with --dir, a local git repository with --url, or a source in " + defaultConfig}
 	}
-	for _, s := range cfg.Sources {
+	for _, s := range f.standIn(cfg.Sources) {
 		root := strings.Trim(filepath.ToSlash(s.Path), "./")
 		shown := ""
 		switch {
@@ -294,6 +290,27 @@ func (a *app) openOrigins(cfg *config.Config, f *worldFlags, paths []string, sta
 		}
 	}
 	return origins, nil
+}
+
+// standIn puts the folder or repository of --dir or --url in the place of the configured source, so that a checkout
+// can be planned as what the source is going to be: its name decides which live pipelines are ours. With several
+// sources nobody can tell which one is meant, and it is one of its own.
+func (f *worldFlags) standIn(sources []config.Source) []config.Source {
+	if f.dir == "" && f.url == "" {
+		return sources
+	}
+	s := config.Source{Dir: f.dir, URL: f.url}
+	if f.dir != "" {
+		s.URL = ""
+	}
+	if len(sources) == 1 {
+		c := sources[0]
+		s.Name, s.Path, s.Layout, s.Targets = c.Name, c.Path, c.Layout, c.Targets
+		if s.Name == "" {
+			s.Name = source.DefaultName(source.Config{Dir: c.Dir, URL: c.URL})
+		}
+	}
+	return []config.Source{s}
 }
 
 // sourceConfig translates a configured source.
