@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -33,8 +31,8 @@ func iamPolicyCommand(a *app) *cobra.Command {
 other, in the accounts and regions of the targets. Targets that are readOnly get no write.
 AWS is not asked.
 
-Writing a pipeline hands over the roles that it names. They are read from the pipeline
-files of the configured sources, or named with --pass-role.
+Writing a pipeline hands over the roles that it names. They are those of --pass-role, or of
+the target's policy.allow.roles, or else those that the pipeline files name today.
 
 With one identity the policy itself is printed. With several, because targets have an
 assumeRole or a profile of their own, a list of them: each with its targets and its policy.
@@ -148,72 +146,6 @@ func (f *iamFlags) choose(all []*identity, targets []config.Target) ([]*identity
 	}), nil
 }
 
-// rolesByTarget are the roles to hand over, as ARNs; * stands for any text.
-type rolesByTarget map[string][]string // :: target → roles
-
-// rolesToPass returns what --pass-role names, or else the roles of the pipelines that the sources want. Targets
-// that are not written to need none.
-func (a *app) rolesToPass(ctx context.Context, f *iamFlags, cfg *config.Config, chosen []*identity, all []config.Target) (rolesByTarget, error) {
-	var written []config.Target
-	for _, id := range chosen {
-		written = append(written, slices.DeleteFunc(slices.Clone(id.targets), func(t config.Target) bool { return t.Policy.ReadOnly })...)
-	}
-	if len(f.passRoles) > 0 {
-		return givenRoles(f.passRoles, written, all)
-	}
-	roles := rolesByTarget{}
-	if len(written) == 0 {
-		return roles, nil
-	}
-	const hint = "name the roles that pipelines run as with --pass-role, or say --read-only"
-	stateDir, err := a.writableState(cfg)
-	if err != nil {
-		return nil, err
-	}
-	w := &world{cfg: cfg}
-	if w.origins, err = openOrigins(cfg, &f.worldFlags, nil, stateDir); err != nil {
-		return nil, hinted{fmt.Errorf("looking for roles in the pipeline files: %w", err), hint}
-	}
-	tree, err := w.read(ctx)
-	if err != nil {
-		return nil, hinted{fmt.Errorf("looking for roles in the pipeline files: %w", err), hint}
-	}
-	for _, t := range written {
-		desired := tree.For(pipeline.Target{
-			Name: t.Name, Region: t.Region, Account: accountOf(t, unknownAccount), Partition: pipeline.Partition(t.Region), Vars: t.Vars, Rules: severities(cfg),
-		})
-		if pipeline.HasErrors(desired.Problems) {
-			a.note("target %s: some files have errors, and roles that only they name are missing; `plumbline validate` shows them", t.Name)
-		}
-		for _, name := range slices.Sorted(maps.Keys(desired.Wanted)) {
-			if doc := desired.Wanted[name].Document; doc != nil {
-				roles[t.Name] = append(roles[t.Name], a.rolesOf(doc)...)
-			}
-		}
-	}
-	return roles, nil
-}
-
-// givenRoles spreads what --pass-role names over the targets.
-func givenRoles(given []string, written, all []config.Target) (rolesByTarget, error) {
-	roles := rolesByTarget{}
-	for _, t := range written {
-		for _, role := range given {
-			arn, err := roleARN(role, t, all)
-			if err != nil {
-				return nil, err
-			}
-			if arn != "" {
-				roles[t.Name] = append(roles[t.Name], arn)
-			}
-		}
-	}
-	return roles, nil
-}
-
-// unknownAccount stands for the account of a target that only AWS could tell. No account has this number.
-const unknownAccount = "000000000000"
-
 // accountOf returns the account of a target, as far as the configuration tells.
 func accountOf(t config.Target, otherwise string) string {
 	switch {
@@ -223,59 +155,6 @@ func accountOf(t config.Target, otherwise string) string {
 		return strings.Split(t.AssumeRole.ARN, ":")[4] // the configuration has checked its shape
 	}
 	return otherwise
-}
-
-// roleShape is a role in a pipeline file. A * there would be a wildcard in the policy: the file of one pipeline
-// would open every role.
-var roleShape = regexp.MustCompile(`^arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]+$`)
-
-// rolesOf returns the roles that a document names: its own and those of its actions and rules.
-func (a *app) rolesOf(doc *pipeline.Document) (roles []string) {
-	var visit func(n *pipeline.Node)
-	visit = func(n *pipeline.Node) {
-		for _, item := range n.Items {
-			visit(item)
-		}
-		for _, m := range n.Members {
-			switch {
-			case m.Name == "configuration": // roles in it are handed over by the pipeline's role, not by us
-			case m.Name != "roleArn":
-				visit(m.Value)
-			case roleShape.MatchString(m.Value.Text):
-				roles = append(roles, strings.Replace(m.Value.Text, "::"+unknownAccount+":", "::*:", 1))
-			default:
-				a.note("%s: %q is left out, because it is no ARN of a role", doc.Path, m.Value.Text)
-			}
-		}
-	}
-	visit(doc.Declaration)
-	return roles
-}
-
-var (
-	// givenARN and givenName are what --pass-role takes. Before a * there is something that is known.
-	givenARN  = regexp.MustCompile(`^arn:aws[a-z-]*:iam::([0-9]{12}|\*):role/[\w+=,.@/-][\w+=,.@/*-]*$`)
-	givenName = regexp.MustCompile(`^[\w+=,.@-][\w+=,.@/*-]*$`)
-)
-
-// roleARN returns what --pass-role means for a target: "" where it is a role of another target's account.
-func roleARN(given string, t config.Target, all []config.Target) (string, error) {
-	account := accountOf(t, "*")
-	if m := givenARN.FindStringSubmatch(given); m != nil {
-		// A role in an account that no target is in is for actions across accounts, of any target.
-		elsewhere := slices.ContainsFunc(all, func(o config.Target) bool { return accountOf(o, "*") == m[1] })
-		if m[1] == "*" || account == "*" || account == m[1] || !elsewhere {
-			return given, nil
-		}
-		return "", nil
-	}
-	if !givenName.MatchString(given) {
-		return "", hinted{
-			fmt.Errorf("--pass-role %q is no role, or stands for every role", given),
-			"write an ARN such as arn:aws:iam::111122223333:role/codepipeline-*, or only its name: codepipeline-*",
-		}
-	}
-	return "arn:" + pipeline.Partition(t.Region) + ":iam::" + account + ":role/" + given, nil
 }
 
 // grant makes the policy of an identity. It fails where pipelines would be written and no role is known: AWS would
