@@ -22,7 +22,7 @@ const (
 
 // The operations of CodePipeline.
 var (
-	opListPipelines  = pipelineOperation("ListPipelines", "listing pipelines", (*codepipeline.Client).ListPipelines, isList, isUnchecked)
+	opListPipelines  = pipelineOperation("ListPipelines", "listing pipelines", (*codepipeline.Client).ListPipelines, isList, isUnchecked, isAny)
 	opGetPipeline    = pipelineOperation("GetPipeline", "reading pipeline", (*codepipeline.Client).GetPipeline)
 	opGetState       = pipelineOperation("GetPipelineState", "reading the state of pipeline", (*codepipeline.Client).GetPipelineState)
 	opListExecutions = pipelineOperation("ListPipelineExecutions", "listing executions of pipeline", (*codepipeline.Client).ListPipelineExecutions, isList)
@@ -36,7 +36,7 @@ var (
 
 // operations are all that this package ever calls, by name.
 var operations = byName(opListPipelines, opGetPipeline, opGetState, opListExecutions, opListTags,
-	opCreate, opUpdate, opDelete, opTag, opUntag, opGetResources, opGetCallerIdentity)
+	opCreate, opUpdate, opDelete, opTag, opUntag, opGetResources, opGetCallerIdentity, opAssumeRole)
 
 func byName(ops ...*operation) map[string]*operation {
 	m := make(map[string]*operation, len(ops))
@@ -49,13 +49,17 @@ func byName(ops ...*operation) map[string]*operation {
 func isList(op *operation)      { op.limit = listLimit }
 func isWrite(op *operation)     { op.write = true }
 func isUnchecked(op *operation) { op.unchecked = true }
+func isAny(op *operation)       { op.level = AnyLevel }
 
 func pipelineOperation[In, Out any](
 	name, doing string,
 	method func(*codepipeline.Client, context.Context, *In, ...func(*codepipeline.Options)) (*Out, error),
 	traits ...func(*operation),
 ) *operation {
-	op := &operation{name: name, doing: doing, service: pipelineService, limit: otherLimit, result: func() any { return new(Out) }}
+	op := &operation{
+		name: name, doing: doing, service: pipelineService, level: PipelineLevel, limit: otherLimit,
+		result: func() any { return new(Out) },
+	}
 	op.send = func(ctx context.Context, r *Reader, retryer aws.Retryer, change func(*middleware.Stack) error) error {
 		_, err := method(r.pipelines, ctx, new(In), func(o *codepipeline.Options) {
 			o.Retryer = retryer

@@ -115,7 +115,7 @@ func (e *Error) neededAction() string {
 		return m[1]
 	}
 	if op, ok := operations[e.Operation]; ok {
-		return op.service.iam + ":" + e.Operation
+		return op.action()
 	}
 	return e.Operation
 }

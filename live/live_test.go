@@ -21,6 +21,9 @@ import (
 // removed, replaced or taken as a mark.
 func TestOperations(t *testing.T) {
 	for name, op := range operations {
+		if op == opAssumeRole {
+			continue // the SDK sends it with a body of its own
+		}
 		t.Run(name, func(t *testing.T) {
 			w := newWire(t).on(name, ok(`{"anything":1}`))
 			r := w.reader()

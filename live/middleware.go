@@ -25,6 +25,7 @@ type operation struct {
 	name      string
 	doing     string // for messages: "reading pipeline"
 	service   service
+	level     Level
 	write     bool
 	unchecked bool  // the SDK's client has no step that validates this operation's input
 	limit     int64 // bytes of a reply that are read at most

@@ -16,6 +16,7 @@ var opGetCallerIdentity = &operation{
 	name:      "GetCallerIdentity",
 	doing:     "asking who we are",
 	service:   stsService,
+	level:     FreeLevel,
 	unchecked: true,
 	limit:     64 << 10,
 	result:    func() any { return new(sts.GetCallerIdentityOutput) },
@@ -27,6 +28,9 @@ var opGetCallerIdentity = &operation{
 		return err
 	},
 }
+
+// opAssumeRole is called by the SDK, when it needs credentials.
+var opAssumeRole = &operation{name: "AssumeRole", doing: "taking a role", service: stsService, level: RoleLevel}
 
 // Identity is whose credentials are used.
 type Identity struct {

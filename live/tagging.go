@@ -19,6 +19,7 @@ var opGetResources = &operation{
 	name:      "GetResources",
 	doing:     "listing tags",
 	service:   taggingService,
+	level:     AnyLevel,
 	unchecked: true,
 	limit:     listLimit,
 	result:    func() any { return new(tagging.GetResourcesOutput) },

@@ -110,7 +110,7 @@ something that needs a person (status); 3 something wanted was held (apply); 130
 		return hinted{err, fmt.Sprintf("`%s --help` lists the flags", cmd.CommandPath())}
 	})
 	for _, command := range []func(*app) *cobra.Command{
-		validateCommand, explainCommand, planCommand, applyCommand, listCommand, runCommand, statusCommand, configCommand, demoCommand, emulatorCommand, versionCommand,
+		validateCommand, explainCommand, planCommand, applyCommand, listCommand, runCommand, statusCommand, configCommand, iamPolicyCommand, demoCommand, emulatorCommand, versionCommand,
 	} {
 		root.AddCommand(command(a))
 	}
