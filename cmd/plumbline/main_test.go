@@ -48,6 +48,7 @@ var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
 	"api":     cmdAPI,
 	"edit":    cmdEdit,
 	"untimed": cmdUntimed,
+	"hold":    cmdHold,
 }
 
 // example is the document that this project began from. It is not part of the repository.
@@ -114,6 +115,13 @@ func cmdCommit(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	_, err := repo.Commit(args[1], files)
 	ts.Check(err)
+}
+
+// hold FOLDER keeps a state folder as a daemon with a remote repository does, until the script ends.
+func cmdHold(ts *testscript.TestScript, _ bool, args []string) {
+	s, err := source.Open(source.Config{URL: "https://127.0.0.1:1/x.git", StateDir: ts.MkAbs(args[0])})
+	ts.Check(err)
+	ts.Defer(func() { ts.Check(s.Close()) })
 }
 
 // control METHOD PATH [BODY] talks to the emulator's control interface: faults, outcomes, calls.
