@@ -37,6 +37,7 @@ type Fault struct {
 	//	bad-json          the call is performed and the reply is 200 with a body that ends early but says it is whole
 	//	page-drop         the reply is told to be the last page
 	//	repeat-token      a page that was asked for with a token names that same token as the next
+	//	skewed-date       the Date of the reply is Delay later than it is, or earlier where Delay is negative
 	//	stale-read        GetPipeline, the lists and the tags answer as before the last write to each pipeline. With
 	//	                  Pipeline set, lists are stale for that one only
 	Action string `json:"action"`
@@ -146,6 +147,13 @@ var actions = map[string]func(ctx context.Context, f *Fault, c *call, next func(
 			}
 		}
 	}),
+	"skewed-date": func(_ context.Context, f *Fault, _ *call, next func() reply) reply {
+		r := next()
+		if r.fate == delivered {
+			r.header.Set("Date", time.Now().Add(f.Delay).UTC().Format(http.TimeFormat))
+		}
+		return r
+	},
 	"stale-read": func(_ context.Context, f *Fault, c *call, next func() reply) reply {
 		if op := c.record.Operation; strings.HasPrefix(op, "Get") || strings.HasPrefix(op, "List") {
 			c.stale = f // writes see what is

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/service/codepipeline"
 	"github.com/aws/aws-sdk-go-v2/service/codepipeline/types"
 	"github.com/aws/aws-sdk-go-v2/service/resourcegroupstaggingapi"
@@ -309,5 +310,18 @@ func TestBodiesAreBounded(t *testing.T) {
 	status, body, _ := post(t, url, "CodePipeline_20150709.GetPipeline", credential, `{"name":"`+strings.Repeat("x", 5<<20)+`"}`)
 	if status != http.StatusRequestEntityTooLarge {
 		t.Errorf("%d %v", status, body)
+	}
+}
+
+func TestSkewedDate(t *testing.T) {
+	s, url := serve(t, emulator.Options{})
+	arm(t, s, emulator.Fault{Operation: "ListPipelines", Action: "skewed-date", Delay: -10 * time.Minute})
+	out, err := client(url, account, "eu-west-1").ListPipelines(ctx, &codepipeline.ListPipelinesInput{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	said, ok := awsmiddleware.GetServerTime(out.ResultMetadata)
+	if off := time.Until(said); !ok || off > -9*time.Minute || off < -11*time.Minute {
+		t.Errorf("the reply is of %v, %v from now; want ten minutes ago", said, off)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/smithy-go/middleware"
 )
@@ -67,7 +68,8 @@ func (a *attempt) handle(ctx context.Context, in middleware.FinalizeInput, next 
 	if err != nil {
 		class = classify(err)
 	}
-	a.observe(Attempt{Operation: a.operation, Waited: turn.Sub(start), Took: time.Since(turn), Class: class})
+	told, _ := awsmiddleware.GetServerTime(md)
+	a.observe(Attempt{Operation: a.operation, Waited: turn.Sub(start), Took: time.Since(turn), Class: class, ServerTime: told})
 	a.settle(turn, class)
 	return out, md, err
 }

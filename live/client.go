@@ -65,6 +65,9 @@ type Attempt struct {
 	Waited    time.Duration // for its turn
 	Took      time.Duration // from then to the end of the reply
 	Class     Class         // "" for success
+
+	// ServerTime is AWS's clock when it answered, to the second; zero where no answer told it.
+	ServerTime time.Time
 }
 
 // The rates of the two services beside CodePipeline. They have allowances of their own, which we hardly use.

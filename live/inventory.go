@@ -39,9 +39,7 @@ func (r *Reader) Inventory(ctx context.Context) (Inventory, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	tagged := make(chan taggedPipelines, 1)
 	go func() { tagged <- r.taggedPipelines(ctx) }()
-	found, calls, err := listing[Summary]{
-		op: opListPipelines, request: object("maxResults", number(1000)), list: "pipelines", item: summaryIn,
-	}.all(ctx, r)
+	found, calls, err := pipelineListing.all(ctx, r)
 	if err == nil {
 		err = r.sortUnique(ctx, found)
 	}
@@ -63,6 +61,10 @@ func (r *Reader) Inventory(ctx context.Context) (Inventory, error) {
 		found[i].Tags = tags.byName[found[i].Name]
 	}
 	return Inventory{Pipelines: found, TagsErr: tags.err, Calls: calls + tags.calls}, nil
+}
+
+var pipelineListing = listing[Summary]{
+	op: opListPipelines, request: object("maxResults", number(1000)), list: "pipelines", item: summaryIn,
 }
 
 func summaryIn(n *pipeline.Node) (s Summary, err error) {

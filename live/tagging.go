@@ -44,19 +44,21 @@ type taggedResource struct {
 	tags map[string]string
 }
 
+var tagListing = listing[taggedResource]{
+	op: opGetResources,
+	// The bare service also brings webhooks and action types; no narrower filter is documented.
+	request: object("ResourceTypeFilters", pipeline.NewArray(text("codepipeline")), "ResourcesPerPage", number(100)),
+	list:    "ResourceTagMappingList", item: resourceIn,
+	tokenIn: "PaginationToken", tokenOut: "PaginationToken",
+}
+
 // taggedPipelines lists all tagged pipelines of the target. Its account has to be known, to tell its ARNs.
 func (r *Reader) taggedPipelines(ctx context.Context) taggedPipelines {
 	id, err := r.Identity(ctx)
 	if err != nil {
 		return taggedPipelines{err: err}
 	}
-	found, calls, err := listing[taggedResource]{
-		op: opGetResources,
-		// The bare service also brings webhooks and action types; no narrower filter is documented.
-		request: object("ResourceTypeFilters", pipeline.NewArray(text("codepipeline")), "ResourcesPerPage", number(100)),
-		list:    "ResourceTagMappingList", item: resourceIn,
-		tokenIn: "PaginationToken", tokenOut: "PaginationToken",
-	}.all(ctx, r)
+	found, calls, err := tagListing.all(ctx, r)
 	if err != nil {
 		return taggedPipelines{calls: calls, err: err}
 	}

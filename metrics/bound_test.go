@@ -21,15 +21,6 @@ import (
 	"github.com/plumbline/plumbline/sync"
 )
 
-// bounds returns how many series there are at most for one of each scope.
-func bounds() map[scope]int {
-	most := map[scope]int{}
-	for _, e := range catalog {
-		most[e.scope] += e.bound()
-	}
-	return most
-}
-
 // total counts every series as Prometheus does: of a histogram, each bucket, the sum and the count.
 func (b *bench) total() int {
 	b.Helper()
@@ -76,6 +67,9 @@ func TestTheNumberOfSeriesHasItsBound(t *testing.T) {
 	}
 	most := bounds()
 	fixed := most[perProcess] + most[perSource] + targets*(most[perTarget]+len(operationNames)*most[perOperation])
+	if got, want := Bound(1, targets, pipelines), fixed+pipelines*most[perPipeline]; got != want {
+		t.Errorf("Bound is %d, want %d", got, want)
+	}
 
 	b.Report(fleet(pipelines, 10))
 	perStatus := map[sync.Status]int{}

@@ -96,6 +96,21 @@ func (e entry) bound() int {
 	return e.most
 }
 
+// bounds returns how many series there are at most for one of each scope.
+func bounds() map[scope]int {
+	most := map[scope]int{}
+	for _, e := range catalog {
+		most[e.scope] += e.bound()
+	}
+	return most
+}
+
+// Bound returns how many series there are at most, by the formula of docs/metrics.md.
+func Bound(sources, targets, pipelines int) int {
+	most := bounds()
+	return most[perProcess] + sources*most[perSource] + targets*(most[perTarget]+operations*most[perOperation]) + pipelines*most[perPipeline]
+}
+
 // The values of labels that have few. Series of those that are totals exist from the start with 0, since the
 // first increase of a total that appears with 1 is seen by nobody.
 var (

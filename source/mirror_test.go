@@ -185,7 +185,16 @@ func TestSharedStateDir(t *testing.T) {
 	if out := helper(); !strings.Contains(out, fmt.Sprintf("in use by process %d on ", os.Getpid())) || !strings.Contains(out, "stop the other one") {
 		t.Errorf("another process says: %s", out)
 	}
+	if who, err := Holder(src.cfg.StateDir); err != nil || !strings.Contains(who, fmt.Sprintf("process %d on ", os.Getpid())) {
+		t.Errorf("the state folder is held by %q, %v", who, err)
+	}
 	twin.Close()
+	if who, err := Holder(src.cfg.StateDir); err != nil || who != "" {
+		t.Errorf("after closing, the state folder is held by %q, %v", who, err)
+	}
+	if who, err := Holder(filepath.Join(src.cfg.StateDir, "none")); err != nil || who != "" {
+		t.Errorf("a folder that is not there is held by %q, %v", who, err)
+	}
 	if out := helper(); !strings.Contains(out, "it is mine") {
 		t.Errorf("another process says: %s", out)
 	}

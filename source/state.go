@@ -86,12 +86,31 @@ func owner() string {
 	return fmt.Sprintf("process %d on %s since %s", os.Getpid(), host, time.Now().UTC().Format(time.RFC3339))
 }
 
+// Holder returns who holds the mirrors below a state folder, such as "process 7 on build1 since …"; "" for nobody.
+// It creates nothing, and looking takes the lock for a moment at most.
+func Holder(state string) (string, error) {
+	file := filepath.Join(state, "repos", "lock")
+	switch held, err := isLocked(file); {
+	case errors.Is(err, os.ErrNotExist):
+		return "", nil
+	case err != nil:
+		return "", fmt.Errorf("looking at the lock of the state folder: %w", err)
+	case !held:
+		return "", nil
+	}
+	return holder(file), nil
+}
+
+// holder is who the lock file says that has it.
+func holder(file string) string {
+	if data, err := os.ReadFile(file); err == nil && len(data) > 0 {
+		return tame(string(data), nil)
+	}
+	return "another process"
+}
+
 // occupied is the error for a state folder that another process has.
 func occupied(file string) error {
-	who := "another process"
-	if data, err := os.ReadFile(file); err == nil && len(data) > 0 {
-		who = tame(string(data), nil)
-	}
 	return fmt.Errorf("the state folder %s is in use by %s: give each instance a folder of its own, or stop the other one",
-		filepath.Dir(filepath.Dir(file)), who)
+		filepath.Dir(filepath.Dir(file)), holder(file))
 }

@@ -41,6 +41,22 @@ func unlockFile(f *os.File) error {
 	return errors.Join(syscall.Flock(int(f.Fd()), syscall.LOCK_UN), f.Close())
 }
 
+// isLocked reports whether a process has the lock. A shared lock, held for no longer than this call, finds out.
+func isLocked(name string) (bool, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return false, err
+	}
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return true, f.Close()
+	}
+	if err != nil {
+		return false, errors.Join(err, f.Close())
+	}
+	return false, unlockFile(f)
+}
+
 // syncDir makes renames in a folder last.
 func syncDir(dir string) error {
 	d, err := os.Open(dir)

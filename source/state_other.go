@@ -25,5 +25,11 @@ func lockFile(name string) (*os.File, error) {
 
 func unlockFile(f *os.File) error { return errors.Join(f.Close(), os.Remove(f.Name())) }
 
+// isLocked reports whether there is a lock file, which a crash leaves behind too.
+func isLocked(name string) (bool, error) {
+	_, err := os.Stat(name)
+	return err == nil, err
+}
+
 // syncDir does nothing: a folder cannot be synced here.
 func syncDir(string) error { return nil }

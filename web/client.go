@@ -32,6 +32,15 @@ func (c *Client) Status(ctx context.Context) (*Status, error) {
 	return &s, nil
 }
 
+// Health returns nil if a daemon listens and its loop moves, and otherwise what it answers, or why it cannot be asked.
+func (c *Client) Health(ctx context.Context) error {
+	body, err := c.ask(ctx, http.MethodGet, "/healthz", http.StatusOK)
+	if err != nil {
+		return fmt.Errorf("asking for the health: %w", err)
+	}
+	return body.Close()
+}
+
 // Refresh has every source looked at and every target passed over now. It does not wait for that.
 func (c *Client) Refresh(ctx context.Context) error {
 	body, err := c.ask(ctx, http.MethodPost, "/api/v1/refresh", http.StatusAccepted)

@@ -13,8 +13,12 @@ func configCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "config",
 		Short: "Check and show the configuration",
-		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Long: `Check and show the configuration: the file, over it the PLUMBLINE_… variables, under it
+the defaults. Nothing outside this machine is asked; "plumbline doctor" does that.`,
+		Example: `  plumbline config check
+  plumbline config show -o json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(configCheckCommand(a), configShowCommand(a))
 	return cmd
@@ -29,6 +33,8 @@ func configCheckCommand(a *app) *cobra.Command {
 told at once, with its place; so is what is legal and probably a mistake.
 
 Exit codes: 0 it can be used; 1 it cannot.`,
+		Example: `  plumbline config check
+  plumbline config check --config staging.yaml`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			cfg, path, err := a.daemonConfig(&f)
@@ -56,6 +62,8 @@ func configShowCommand(a *app) *cobra.Command {
 the default. Secrets are in files of their own, of which only the paths are shown.
 
 Exit codes: 0 done; 1 the configuration cannot be used.`,
+		Example: `  plumbline config show
+  PLUMBLINE_POLICY_MODE=detect plumbline config show -o json`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			cfg, path, err := a.daemonConfig(&f)

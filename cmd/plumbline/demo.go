@@ -42,6 +42,8 @@ happens in between is real: commits, the AWS SDK over HTTP, the code of plan and
 After the tour it stays up for you to play on, until Ctrl-C.
 
 Exit codes: 0 the tour went as told; 1 a step did not.`,
+		Example: `  plumbline demo
+  plumbline demo --exit`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.demo(cmd.Context(), exit)

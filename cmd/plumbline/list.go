@@ -73,7 +73,7 @@ Exit codes: 0 done; 1 a target could not be listed (the others are).`,
 		},
 	}
 	f.addConfig(cmd)
-	f.addTargets(cmd)
+	f.addTargets(a, cmd)
 	outputFlag(cmd, &output, "text or json")
 	return cmd
 }

@@ -97,24 +97,70 @@ func (a *app) rootCommand() *cobra.Command {
 the source of truth; plumbline validates every file, compares it with the live
 pipelines of every configured region, and applies what changed.
 
+"plumbline demo" shows how, with nothing but this program; "plumbline doctor" tells
+whether it can work here.
+
 Exit codes: 0 nothing to do or done; 1 error; 2 differences (plan --detailed-exitcode) or
 something that needs a person (status); 3 something wanted was held (apply); 130 interrupted.`,
+		Example: `  plumbline demo
+  plumbline validate pipelines/
+  plumbline plan --dir pipelines --region us-east-1
+  plumbline run --config plumbline.yaml`,
 		SilenceErrors: true, SilenceUsage: true,
 		PersistentPreRunE: func(*cobra.Command, []string) error { return a.setColour(colour) },
 	}
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
-	root.CompletionOptions.HiddenDefaultCmd = true
 	root.PersistentFlags().StringVar(&colour, "color", "auto", "colour in the output: auto, always or never")
+	if err := root.RegisterFlagCompletionFunc("color", cobra.FixedCompletions([]string{"auto", "always", "never"}, cobra.ShellCompDirectiveNoFileComp)); err != nil {
+		panic(err) // unreachable: the flag is the one just made
+	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return hinted{err, fmt.Sprintf("`%s --help` lists the flags", cmd.CommandPath())}
 	})
-	for _, command := range []func(*app) *cobra.Command{
-		validateCommand, explainCommand, planCommand, applyCommand, listCommand, runCommand, statusCommand, configCommand, iamPolicyCommand, demoCommand, emulatorCommand, versionCommand,
-	} {
-		root.AddCommand(command(a))
+	for _, g := range commandGroups {
+		root.AddGroup(&cobra.Group{ID: g.title, Title: g.title + ":"})
+		for _, command := range g.commands {
+			cmd := command(a)
+			cmd.GroupID = g.title
+			root.AddCommand(cmd)
+		}
 	}
+	addHelpers(root)
+	a.completeFlags(root)
 	return root
+}
+
+// commandGroups are the commands as the help shows them.
+var commandGroups = []struct {
+	title    string
+	commands []func(*app) *cobra.Command
+}{
+	{"Files", []func(*app) *cobra.Command{validateCommand, explainCommand}},
+	{"Fleet", []func(*app) *cobra.Command{planCommand, applyCommand, listCommand}},
+	{"Daemon", []func(*app) *cobra.Command{runCommand, statusCommand, doctorCommand, configCommand, iamPolicyCommand}},
+	{"Try it out", []func(*app) *cobra.Command{demoCommand, emulatorCommand}},
+	{"Help", []func(*app) *cobra.Command{versionCommand}},
+}
+
+// addHelpers adds the commands that the library has ready, and what it leaves out of their help.
+func addHelpers(root *cobra.Command) {
+	root.SetHelpCommandGroupID("Help")
+	root.SetCompletionCommandGroupID("Help")
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		switch cmd.Name() {
+		case "help":
+			cmd.Example = "  plumbline help apply"
+		case "completion":
+			cmd.Short = "Write a script that completes commands, flags and names in your shell"
+			cmd.Example = "  source <(plumbline completion bash)\n  plumbline completion zsh > \"${fpath[1]}/_plumbline\""
+			for _, shell := range cmd.Commands() {
+				shell.Example = "  plumbline completion " + shell.Name()
+			}
+		}
+	}
 }
 
 // setColour decides once: the flag, then NO_COLOR and TERM=dumb, then whether stdout is a terminal.

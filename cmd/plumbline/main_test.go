@@ -48,6 +48,7 @@ var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
 	"edit":    cmdEdit,
 	"detach":  cmdDetach,
 	"untimed": cmdUntimed,
+	"hold":    cmdHold,
 }
 
 // example is the document that this project began from. It is not part of the repository.
@@ -122,6 +123,13 @@ func cmdDetach(ts *testscript.TestScript, _ bool, args []string) {
 	commit, err := os.ReadFile(filepath.Join(repo.Path(), "refs", "heads", "main"))
 	ts.Check(err)
 	ts.Check(os.WriteFile(filepath.Join(repo.Path(), "HEAD"), commit, 0o600))
+}
+
+// hold FOLDER keeps a state folder as a daemon with a remote repository does, until the script ends.
+func cmdHold(ts *testscript.TestScript, _ bool, args []string) {
+	s, err := source.Open(source.Config{URL: "https://127.0.0.1:1/x.git", StateDir: ts.MkAbs(args[0])})
+	ts.Check(err)
+	ts.Defer(func() { ts.Check(s.Close()) })
 }
 
 // control METHOD PATH [BODY] talks to the emulator's control interface: faults, outcomes, calls.

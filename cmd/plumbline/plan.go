@@ -29,14 +29,15 @@ type passFlags struct {
 	output    string
 }
 
-func (f *passFlags) add(cmd *cobra.Command) {
+func (f *passFlags) add(a *app, cmd *cobra.Command) {
 	f.addConfig(cmd)
 	f.addSource(cmd)
-	f.addTargets(cmd)
+	f.addTargets(a, cmd)
 	cmd.Flags().BoolVar(&f.overwrite, "overwrite", false, "git wins: also put back what somebody changed in AWS")
 	cmd.Flags().BoolVar(&f.sweep, "sweep", false, "read every pipeline, also those whose version says that nothing changed")
 	cmd.Flags().StringVar(&f.stateDir, "state-dir", "", "folder of the journal of what was written (default state.dir of the configuration, else /var/lib/plumbline or ~/.local/state/plumbline)")
 	outputFlag(cmd, &f.output, "text, json or markdown (for a comment on a pull request)")
+	cmd.ValidArgsFunction = a.pipelineNames(&f.worldFlags)
 }
 
 func planCommand(a *app) *cobra.Command {
@@ -74,7 +75,7 @@ Exit codes: 0 no error; 1 an error; with --detailed-exitcode also 2: something d
 			return nil
 		},
 	}
-	f.add(cmd)
+	f.add(a, cmd)
 	cmd.Flags().BoolVar(&detailed, "detailed-exitcode", false, "exit 2 when something differs")
 	return cmd
 }
@@ -121,7 +122,7 @@ Exit codes: 0 nothing to do, or done; 1 an error; 3 something that git asks for 
 			return nil
 		},
 	}
-	f.add(cmd)
+	f.add(a, cmd)
 	cmd.Flags().StringSliceVar(&planIDs, "plan-id", nil, "make exactly the plan with this id, with what was held until a person says so; one for each target")
 	return cmd
 }

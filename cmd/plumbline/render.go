@@ -13,8 +13,11 @@ import (
 	"github.com/plumbline/plumbline/sync"
 )
 
+// outputUsage stands before the formats in the help of a flag for the output.
+const outputUsage = "output: "
+
 func outputFlag(cmd *cobra.Command, output *string, formats string) {
-	cmd.Flags().StringVarP(output, "output", "o", "text", "output: "+formats)
+	cmd.Flags().StringVarP(output, "output", "o", "text", outputUsage+formats)
 }
 
 func badOutput(output string, known ...string) error {

@@ -46,7 +46,12 @@ SIGHUP and a change of the configuration file read it again, all or nothing; SIG
 looks at everything now. SIGTERM ends it once the change in flight is finished; a
 second one ends it at once.
 
+It serves its status, health and metrics at web.listen, and needs a state folder that
+can be written (state.dir): without one it reports, and writes nothing to AWS.
+
 Exit codes: 0 stopped by a signal; 1 it could not start.`,
+		Example: `  plumbline run
+  plumbline run --config /etc/plumbline/plumbline.yaml`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.run(cmd.Context(), &f) },
 	}

@@ -26,6 +26,8 @@ func statusCommand(a *app) *cobra.Command {
 
 Exit codes: 0 everything is in order; 1 an error, or the daemon cannot be asked;
 2 something needs a person: a pipeline that is not in sync, a change that is held.`,
+		Example: `  plumbline status
+  plumbline status --url http://127.0.0.1:9090 -o json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if output != "text" && output != "json" {

@@ -46,6 +46,7 @@ Exit codes: 0 no problem of severity error; 1 any, or the files cannot be read.`
 			return nil
 		},
 	}
+	cmd.ValidArgsFunction = cobra.FixedCompletions(nil, cobra.ShellCompDirectiveDefault) // paths
 	f.addConfig(cmd)
 	f.addSource(cmd)
 	outputFlag(cmd, &output, strings.Join(validateOutputs, ", "))

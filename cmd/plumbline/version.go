@@ -36,7 +36,11 @@ func versionCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
-		Args:  cobra.NoArgs,
+		Long: `Print the version, the commit and the Go release of this program, and what system it is
+for. Nobody is asked whether there is a newer one.`,
+		Example: `  plumbline version
+  plumbline version -o json`,
+		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			v, c := buildVersion()
 			switch output {

@@ -40,11 +40,16 @@ func (f *worldFlags) addConfig(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.config, "config", "", "configuration file (default "+defaultConfig+", where there is one)")
 }
 
-func (f *worldFlags) addTargets(cmd *cobra.Command) {
+func (f *worldFlags) addTargets(a *app, cmd *cobra.Command) {
 	cmd.Flags().StringSliceVar(&f.regions, "region", nil, "AWS Region; may be given several times. With a configuration: only its targets in these regions")
 	cmd.Flags().StringSliceVar(&f.targets, "target", nil, "only these targets of the configuration")
 	cmd.Flags().StringVar(&f.profile, "profile", "", "profile of the AWS configuration files")
 	cmd.Flags().StringVar(&f.endpointURL, "endpoint-url", "", "ask this address instead of AWS (plain http to this machine only)")
+	for name, complete := range map[string]completion{"region": a.regionNames(f), "target": a.targetFlagNames(f), "profile": cobra.NoFileCompletions, "endpoint-url": cobra.NoFileCompletions} {
+		if err := cmd.RegisterFlagCompletionFunc(name, complete); err != nil {
+			panic(err) // unreachable: the flags are those just made
+		}
+	}
 }
 
 func (f *worldFlags) addSource(cmd *cobra.Command) {
