@@ -3,10 +3,12 @@ package web
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 )
 
 // Client asks a running plumbline through its private listener.
@@ -17,6 +19,9 @@ type Client struct {
 
 // maxStatus bounds what a client reads: whatever listens at that address, it cannot fill our memory.
 const maxStatus = 256 << 20
+
+// maxReason bounds, in bytes, what of an answer goes into an error.
+const maxReason = 1 << 10
 
 // Status returns what the daemon knows now. It fails if nobody listens, or if who listens is no plumbline.
 func (c *Client) Status(ctx context.Context) (*Status, error) {
@@ -32,7 +37,8 @@ func (c *Client) Status(ctx context.Context) (*Status, error) {
 	return &s, nil
 }
 
-// Health returns nil if a daemon listens and its loop moves, and otherwise what it answers, or why it cannot be asked.
+// Health returns nil if a daemon listens and its loop moves, also while AWS or git is away, and otherwise what it answers, or
+// why it cannot be asked.
 func (c *Client) Health(ctx context.Context) error {
 	body, err := c.ask(ctx, http.MethodGet, "/healthz", http.StatusOK)
 	if err != nil {
@@ -67,6 +73,11 @@ func (c *Client) ask(ctx context.Context, method, path string, want int) (io.Rea
 	response, err := client.Do(request)
 	if err != nil {
 		return nil, err
+	}
+	if response.StatusCode == http.StatusServiceUnavailable {
+		defer response.Body.Close()
+		reason, err := io.ReadAll(io.LimitReader(response.Body, maxReason))
+		return nil, errors.Join(fmt.Errorf("%s answers %s: %q", request.URL.Redacted(), response.Status, strings.TrimSpace(string(reason))), err)
 	}
 	if response.StatusCode != want {
 		response.Body.Close()

@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -29,6 +30,13 @@ func TestClient(t *testing.T) {
 	}
 	if err := c.Refresh(t.Context()); err != nil || refreshed != 1 {
 		t.Errorf("refreshed %d times: %v", refreshed, err)
+	}
+	if err := c.Health(t.Context()); err != nil {
+		t.Errorf("a daemon that works: %v", err)
+	}
+	cfg.Alive = func() error { return errors.New("no pass has ended for 1h") }
+	if err := serve(web.Admin(cfg)).Health(t.Context()); err == nil || !strings.Contains(err.Error(), `503 Service Unavailable: "no pass has ended for 1h"`) {
+		t.Errorf("a daemon that has come to a halt: %v", err)
 	}
 
 	page := serve(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("<html>")) }))

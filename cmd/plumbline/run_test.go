@@ -201,6 +201,9 @@ func TestRun(t *testing.T) {
 		}
 	}
 	mustMatch(t, s.plumbline(exitDone, "status", "--url", admin), `^Everything is in order\.$`)
+	if out := s.plumbline(exitDone, "status", "--url", admin, "--health"); out != "" {
+		t.Errorf("a daemon that works prints %q about its health", out)
+	}
 	var status web.Status
 	if err := json.Unmarshal([]byte(s.plumbline(exitDone, "status", "--url", admin, "-o", "json")), &status); err != nil || len(status.Targets) != 2 || len(status.Sources) != 1 {
 		t.Errorf("the status as JSON: %v %+v", err, status)
@@ -228,6 +231,7 @@ func TestRun(t *testing.T) {
 	s.commit([]string{"web"}, "four")
 	s.eventually("the change is held", func() bool { return strings.Contains(s.log.String(), "the mode is detect, which only reports") })
 	mustMatch(t, s.plumbline(exitDifferences, "status", "--url", admin), `web: pending; held \(policy\): the mode is detect, which only reports`)
+	s.plumbline(exitDone, "status", "--url", admin, "--health")
 	if !s.isLive("web", "three")() {
 		t.Error("a daemon that only detects has written")
 	}

@@ -19,13 +19,17 @@ import (
 func statusCommand(a *app) *cobra.Command {
 	var f worldFlags
 	var url, output string
+	var health bool
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Ask a running daemon how things are",
 		Long: `Ask a running daemon how its sources, targets and pipelines are.
 
 Exit codes: 0 everything is in order; 1 an error, or the daemon cannot be asked;
-2 something needs a person: a pipeline that is not in sync, a change that is held.`,
+2 something needs a person: a pipeline that is not in sync, a change that is held.
+
+With --health it asks only whether the daemon itself works and prints nothing then: for
+health checks of containers. AWS or git being away is no reason to restart it.`,
 		Example: `  plumbline status
   plumbline status --url http://127.0.0.1:9090 -o json`,
 		Args: cobra.NoArgs,
@@ -39,9 +43,17 @@ Exit codes: 0 everything is in order; 1 an error, or the daemon cannot be asked;
 			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), 10*time.Second)
 			defer cancel()
-			status, err := (&web.Client{URL: address}).Status(ctx)
+			client := &web.Client{URL: address}
+			const hint = "is the daemon running? --url names another address"
+			if health {
+				if err := client.Health(ctx); err != nil {
+					return hinted{err, hint}
+				}
+				return nil
+			}
+			status, err := client.Status(ctx)
 			if err != nil {
-				return hinted{err, "is the daemon running? --url names another address"}
+				return hinted{err, hint}
 			}
 			if output == "json" {
 				err = writeJSON(a.stdout, status)
@@ -56,6 +68,7 @@ Exit codes: 0 everything is in order; 1 an error, or the daemon cannot be asked;
 	}
 	f.addConfig(cmd)
 	cmd.Flags().StringVar(&url, "url", "", "address of the daemon (default web.listen of the configuration, else http://127.0.0.1:8080)")
+	cmd.Flags().BoolVar(&health, "health", false, "ask only whether the daemon works; exit code 0 or 1")
 	outputFlag(cmd, &output, "text or json")
 	return cmd
 }
