@@ -13,9 +13,6 @@ import (
 // pinned matches an image of one version.
 var pinned = regexp.MustCompile(`^[a-z./-]+:v?\d+\.\d+\.\d+$`)
 
-// made matches the files that belong to the alert rules and the dashboard, whose own tests look for them.
-var made = regexp.MustCompile(`^(prometheus|grafana)/`)
-
 // TestCompose compares what the services say of one another, of the files and of the program.
 func TestCompose(t *testing.T) {
 	compose := mapping(t, "compose/compose.yaml")
@@ -38,7 +35,7 @@ func TestCompose(t *testing.T) {
 				continue
 			}
 			path := filepath.Join("compose", where[0])
-			if _, err := os.Stat(path); err != nil && !made.MatchString(path) || where[len(where)-1] != "ro" {
+			if _, err := os.Stat(path); err != nil || where[len(where)-1] != "ro" {
 				t.Errorf("%s mounts %s, which is not there or can be written: %v", name, v, err)
 			}
 		}
@@ -73,6 +70,28 @@ func TestCompose(t *testing.T) {
 	}
 	if out, err := plumbline(t, "config", "check", "--config", "compose/plumbline.yaml"); err != nil {
 		t.Errorf("the configuration: %v: %s", err, out)
+	}
+}
+
+// TestComposePeers looks for the services, and the place of the dashboard, that the files of Prometheus and Grafana name.
+func TestComposePeers(t *testing.T) {
+	services, _ := mapping(t, "compose/compose.yaml")["services"].(object)
+	addresses := regexp.MustCompile(`\b([a-z]+):\d{4}\b`)
+	named := read(t, "prometheus/prometheus.yml") + read(t, "grafana/provisioning/datasources/prometheus.yml")
+	found := addresses.FindAllStringSubmatch(named, -1)
+	for _, m := range found {
+		if services[m[1]] == nil {
+			t.Errorf("%s is named, and there is no service %s", m[0], m[1])
+		}
+	}
+	if len(found) != 3 {
+		t.Errorf("%q are named, want plumbline, alertmanager and prometheus", found)
+	}
+	for _, p := range items(mapping(t, "grafana/provisioning/dashboards/plumbline.yml")["providers"]) {
+		want := "../grafana/plumbline.json:" + text(dig(p, "options", "path")) + "/plumbline.json:ro"
+		if !slices.Contains(words(dig(services["grafana"], "volumes")), want) {
+			t.Errorf("grafana does not mount %s", want)
+		}
 	}
 }
 

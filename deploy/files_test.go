@@ -7,7 +7,6 @@ import (
 	"errors"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -54,15 +53,6 @@ func words(in any) (all []string) {
 	return all
 }
 
-func content(t *testing.T, path string) []byte {
-	t.Helper()
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return data
-}
-
 // documents returns the documents of a YAML file. A key that is given twice is an error.
 func documents(data []byte) (all []any, err error) {
 	loader, err := yaml.NewLoader(bytes.NewReader(data), yaml.WithUniqueKeys())
@@ -81,7 +71,7 @@ func documents(data []byte) (all []any, err error) {
 // mapping returns the one document of a file.
 func mapping(t *testing.T, path string) object {
 	t.Helper()
-	all, err := documents(content(t, path))
+	all, err := documents([]byte(read(t, path)))
 	if err != nil {
 		t.Fatalf("%s: %v", path, err)
 	}
@@ -112,7 +102,7 @@ func TestYAML(t *testing.T) {
 			return err
 		}
 		files++
-		if all, err := documents(content(t, path)); err != nil || len(all) == 0 {
+		if all, err := documents([]byte(read(t, path))); err != nil || len(all) == 0 {
 			t.Errorf("%s: %d documents: %v", path, len(all), err)
 		}
 		return nil

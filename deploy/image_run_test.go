@@ -68,8 +68,13 @@ func entries(t *testing.T, archive io.Reader) (all []entry) {
 // unpack lays the image of a docker-archive out in a folder and returns its configuration and the names of its files.
 func unpack(t *testing.T, archive, root string) (c image, files []string) {
 	t.Helper()
+	whole, err := os.Open(archive)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer whole.Close()
 	parts := map[string][]byte{}
-	for _, e := range entries(t, bytes.NewReader(content(t, archive))) {
+	for _, e := range entries(t, whole) {
 		parts[e.Name] = e.data
 	}
 	var manifest []struct {
@@ -140,9 +145,9 @@ func TestImage(t *testing.T) {
 	aws := emulator.New(emulator.Options{})
 	url := trusted(t, root, aws)
 	for _, name := range []string{"web.json", "api.json"} {
-		write(t, root, "etc/plumbline/pipelines/"+name, content(t, "compose/pipelines/"+name))
+		write(t, root, "etc/plumbline/pipelines/"+name, []byte(read(t, "compose/pipelines/"+name)))
 	}
-	write(t, root, "etc/plumbline/plumbline.yaml", bytes.ReplaceAll(content(t, "compose/plumbline.yaml"), []byte("http://127.0.0.1:4566"), []byte(url)))
+	write(t, root, "etc/plumbline/plumbline.yaml", bytes.ReplaceAll([]byte(read(t, "compose/plumbline.yaml")), []byte("http://127.0.0.1:4566"), []byte(url)))
 	lock(t, root)
 	contain(t, root, c, aws)
 }
@@ -167,7 +172,7 @@ func trusted(t *testing.T, root string, aws *emulator.Server) string {
 	t.Helper()
 	server := httptest.NewTLSServer(aws)
 	t.Cleanup(server.Close)
-	bundle := content(t, filepath.Join(root, "etc/ssl/certs/ca-certificates.crt"))
+	bundle := []byte(read(t, filepath.Join(root, "etc/ssl/certs/ca-certificates.crt")))
 	certificates := 0
 	for block, rest := pem.Decode(bundle); block != nil; block, rest = pem.Decode(rest) {
 		if _, err := x509.ParseCertificate(block.Bytes); err == nil {

@@ -32,7 +32,7 @@ type instruction struct{ name, rest string }
 // dockerfile returns the stages of the Dockerfile; what stands before the first FROM is the first of them.
 func dockerfile(t *testing.T) [][]instruction {
 	t.Helper()
-	joined := strings.ReplaceAll(string(content(t, "../Dockerfile")), "\\\n", " ")
+	joined := strings.ReplaceAll(read(t, "../Dockerfile"), "\\\n", " ")
 	stages := [][]instruction{nil}
 	for line := range strings.Lines(joined) {
 		name, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
@@ -99,12 +99,12 @@ func TestDockerfile(t *testing.T) {
 	if len(stages) != 3 || argument(stages[2], "FROM") != "scratch" {
 		t.Fatalf("%d stages, the last from %q", len(stages)-1, argument(stages[len(stages)-1], "FROM"))
 	}
-	floor := regexp.MustCompile(`(?m)^go (\S+)$`).FindSubmatch(content(t, "../go.mod"))
+	floor := regexp.MustCompile(`(?m)^go (\S+)$`).FindSubmatch([]byte(read(t, "../go.mod")))
 	image := regexp.MustCompile(`^GO_IMAGE=golang:([0-9.]+)-`).FindStringSubmatch(argument(stages[0], "ARG"))
 	if image == nil || floor == nil || version.Compare("go"+image[1], "go"+string(floor[1])) < 0 {
 		t.Errorf("it builds with %q, and go.mod wants %q", image, floor)
 	}
-	source := string(content(t, "../cmd/plumbline/version.go"))
+	source := read(t, "../cmd/plumbline/version.go")
 	for _, in := range stages[1] {
 		for _, set := range regexp.MustCompile(`-X main\.(\w+)=`).FindAllStringSubmatch(in.rest, -1) {
 			if !regexp.MustCompile(`(?m)^var .*\b` + set[1] + `\b.* string$`).MatchString(source) {
@@ -135,7 +135,7 @@ func TestDockerignore(t *testing.T) {
 		t.Fatal(err)
 	}
 	const module = "github.com/plumbline/plumbline/"
-	sent := strings.Split(string(content(t, "../.dockerignore")), "\n")
+	sent := strings.Split(read(t, "../.dockerignore"), "\n")
 	for line := range strings.Lines(string(out)) {
 		name, ours := strings.CutPrefix(strings.TrimSpace(line), module)
 		folder, _, _ := strings.Cut(name, "/")

@@ -48,13 +48,7 @@ func ruleOf(rules []byte) []byte {
 
 // TestKubernetesRules compares the PrometheusRule with the alert rules.
 func TestKubernetesRules(t *testing.T) {
-	rules, err := os.ReadFile(alertRules)
-	if os.IsNotExist(err) {
-		t.Skip("there is no " + alertRules + " yet")
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	rules := []byte(read(t, alertRules))
 	want := ruleOf(rules)
 	if *update {
 		if err := os.WriteFile(prometheusRule, want, 0o644); err != nil {
@@ -272,7 +266,7 @@ func TestKustomizations(t *testing.T) {
 		for _, file := range append(files, words(k["components"])...) {
 			file = filepath.Join(filepath.Dir(path), file)
 			named[file] = true
-			if _, err := os.Stat(file); err != nil && !(file == prometheusRule && absent(alertRules)) {
+			if _, err := os.Stat(file); err != nil {
 				t.Errorf("%s names what is not there: %v", path, err)
 			}
 		}
@@ -292,9 +286,6 @@ func TestKustomizations(t *testing.T) {
 func TestKustomize(t *testing.T) {
 	if _, err := exec.LookPath("kubectl"); err != nil {
 		t.Skip("there is no kubectl")
-	}
-	if absent(prometheusRule) && absent(alertRules) {
-		t.Skip("there is no " + alertRules + " yet")
 	}
 	for overlay, want := range map[string][]string{
 		"irsa":         {"eks.amazonaws.com/role-arn: arn:aws:iam::111122223333:role/plumbline"},

@@ -13,7 +13,7 @@ const unit = "systemd/plumbline.service"
 
 // TestSystemd compares the unit with the program.
 func TestSystemd(t *testing.T) {
-	text := string(content(t, unit))
+	text := read(t, unit)
 	settings := map[string]string{} // :: key → its last value
 	for _, m := range regexp.MustCompile(`(?m)^(\w+)=(.*)$`).FindAllStringSubmatch(text, -1) {
 		settings[m[1]] = m[2]
@@ -52,7 +52,7 @@ func TestSystemdAnalyze(t *testing.T) {
 		out, err := exec.CommandContext(t.Context(), analyze, "verify", "--man=no", path).CombinedOutput()
 		return string(out), err
 	}
-	text := string(content(t, unit))
+	text := read(t, unit)
 	if out, err := verify(text); err != nil || strings.Contains(out, "plumbline.service") {
 		t.Errorf("systemd-analyze verify: %v: %s", err, out)
 	}
