@@ -56,8 +56,8 @@ type checker struct {
 	root        *Node          // the file's document, variables replaced
 	opaque      map[*Node]bool // strings whose value is not known without a target
 	opaqueNames map[*Node]bool // values of members whose name is not
-	guessed     map[*Node]bool // strings in which something stands in for the target's own region or account
-	guessedName map[*Node]bool // values of members in whose name it does
+	replaced    map[*Node]bool // strings in which variables were replaced
+	replacedKey map[*Node]bool // values of members in whose name they were
 
 	placeholders []unfilled
 }

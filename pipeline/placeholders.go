@@ -20,7 +20,7 @@ type unfilled struct {
 var (
 	bracketed = regexp.MustCompile(`<[A-Za-z][^<>]{0,80}>|\$?\{\{?[^{}"]{1,80}\}?\}|\$[A-Za-z_]\w*|%[A-Za-z]\w*%|__[A-Za-z]\w*?__|@@?[A-Z]\w*@@?|\[[A-Z][A-Z_ -]+\]`)
 	words     = regexp.MustCompile(`(?i:your)[-_A-Za-z0-9]*|(?i:(?:replace|change|fill)[-_]?(?:me|this|with|in))[-_\w]*|TODO|FIXME|TBD|(?i:placeholder)|[xX]{3,}|[A-Z]+(?:[-_][A-Z0-9]+)+|ACCOUNT|REGION|(?i:account[-_]?(?:id|number))`)
-	leading   = regexp.MustCompile(`^(?:<[A-Za-z][\w .-]{0,60}>|\{\{[^{}]{1,120}\}\}|\$\{[A-Za-z_][\w:.]*\}|\$[A-Z_]+$|%[A-Za-z]\w*%$|__[A-Z]\w*__|(?:your|YOUR)[-_][-\w]+|Your[A-Z]\w+|REPLACE[-_]\w+|(?i:replace|change)[-_]?me$|TODO$)`)
+	leading   = regexp.MustCompile(`^(?:<[A-Za-z][\w .-]{0,60}>|\{\{[^{}]{1,120}\}\}|\$\{[A-Za-z_][\w:.]*\}|\$[A-Z_]+$|%[A-Za-z]\w*%$|__[A-Z]\w*__|(?:your|YOUR)[-_][-\w]+|Your[A-Z]\w+|REPLACE[-_](?:ME|THIS|WITH|YOUR|BY)\w*|(?i:replace|change)[-_]?me$|TODO$)`)
 )
 
 // unfilled remembers a value that does not fit because it is a placeholder, and reports whether it is one.
@@ -70,7 +70,7 @@ func (c *checker) fillIns(declaration *Node) {
 				continue
 			}
 			for _, m := range configuration.Members {
-				if m.Value.Kind == String && !c.opaque[m.Value] && mayBeUnfilled(m.Value.Text) && !slices.Contains(freeText, m.Name) {
+				if m.Value.Kind == String && !c.opaque[m.Value] && !c.replaced[m.Value] && mayBeUnfilled(m.Value.Text) && !slices.Contains(freeText, m.Name) {
 					c.fillIn(m)
 				}
 			}

@@ -223,8 +223,8 @@ var structureRules = []Rule{
 		Right:  `"gitConfiguration": {"sourceActionName": "Source", "push": [{"branches": {"includes": ["main"]}}]}`,
 	},
 	{
-		ID: "CP-T08", Severity: Note, Title: "DetectChanges has no effect beside a trigger",
-		Why:    "A trigger switches off the default detection of changes of its source action.",
+		ID: "CP-T08", Severity: Off, Title: "DetectChanges has no effect beside a trigger",
+		Why:    "A trigger switches off the default detection of changes of its source action. The rule is off unless rules in the configuration turn it on: most documents with a trigger have the setting, because the console writes it.",
 		Source: `AWS CodePipeline User Guide, "Add trigger with code push or pull request event type filters"`,
 		Wrong:  `"DetectChanges": "true"   in an action that a trigger names`,
 		Right:  "no DetectChanges",

@@ -16,7 +16,7 @@ func (c *checker) regions(declaration *Node) {
 		x.gather(declaration)
 		x.oneStore()
 	case several != nil && single == nil && several.Kind == Object && len(several.Members) > 0:
-		if slices.ContainsFunc(several.Members, func(m Member) bool { return c.guessedName[m.Value] || c.opaqueNames[m.Value] }) {
+		if slices.ContainsFunc(several.Members, func(m Member) bool { return !c.target.known() && c.replacedKey[m.Value] || c.opaqueNames[m.Value] }) {
 			return
 		}
 		x.gather(declaration)
@@ -65,10 +65,13 @@ func (x *placement) gather(declaration *Node) {
 	}
 }
 
+// guessed reports whether something stands in for the region or account of a target that is not known.
+func (c *checker) guessed(n *Node) bool { return c.replaced[n] && !c.target.known() }
+
 // regionKnown reports whether a region is named and is certain: no guess for want of a target, and a region at all.
 // So the list of regions never grows longer than the list of those that exist.
 func (c *checker) regionKnown(name *Node) bool {
-	return name != nil && name.Kind == String && !c.opaque[name] && !c.guessed[name] && (isRegion(name.Text) || name.Text == c.target.Region && name.Text != "")
+	return name != nil && name.Kind == String && !c.opaque[name] && !c.guessed(name) && (isRegion(name.Text) || name.Text == c.target.Region && name.Text != "")
 }
 
 func (x *placement) tell(l located, rule, hint, format string, args ...any) {
@@ -102,7 +105,7 @@ func (x *placement) oneStore() {
 func (x *placement) manyStores(stores *Node) {
 	var unused []Member
 	for _, m := range stores.Members {
-		if m.Name != x.home && !slices.ContainsFunc(x.regions, func(l located) bool { return l.name.Text == m.Name }) {
+		if isRegion(m.Name) && m.Name != x.home && !slices.ContainsFunc(x.regions, func(l located) bool { return l.name.Text == m.Name }) {
 			unused = append(unused, m)
 		}
 	}
@@ -155,13 +158,13 @@ func (x *placement) sources(declaration *Node) {
 // foreignRoles checks that artifacts which another account reads are encrypted with a key that can be shared.
 func (x *placement) foreignRoles(declaration *Node) {
 	own := accountOf(declaration.Get("roleArn"))
-	if own == "" || x.guessed[declaration.Get("roleArn")] || encrypted(declaration) {
+	if own == "" || x.guessed(declaration.Get("roleArn")) || encrypted(declaration) {
 		return
 	}
 	for _, stage := range declaration.List("stages") {
 		for _, action := range stage.List("actions") {
 			role := action.Get("roleArn")
-			if other := accountOf(role); other != "" && other != own && !x.opaque[role] && !x.guessed[role] && len(action.List("inputArtifacts"))+len(action.List("outputArtifacts")) > 0 {
+			if other := accountOf(role); other != "" && other != own && !x.opaque[role] && !x.guessed(role) && len(action.List("inputArtifacts"))+len(action.List("outputArtifacts")) > 0 {
 				x.report(role, "CP-X07", `add "encryptionKey": {"id": "<ARN of a key that both accounts may use>", "type": "KMS"} to the artifact store`, "action %q works in account %s on artifacts that only the default key of account %s encrypts", action.Str("name"), other, own)
 				return
 			}

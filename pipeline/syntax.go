@@ -110,7 +110,7 @@ func explain(rest []byte, reason string) (message, hint string) {
 		return "a space that is none to JSON", "a web page or a word processor wrote it; replace it by an ordinary space"
 	case !inText && hasAnyPrefix(rest, "...", "…"):
 		return "something was left out here: " + shortenBytes(rest, 3), "the document is an abridged example; write what belongs here"
-	case !inText && hasAnyPrefix(rest, "{{", "{%", "<%", "%{"):
+	case !inText && hasAnyPrefix(rest, "{{", "{%", "<%", "%{") && !hasAnyPrefix(rest, `{{"`):
 		return "a placeholder of a template stands here", "write the value; what differs by target is written ${var.NAME} inside a text"
 	case !inText && (rest[0] == '=' || hasAnyPrefix(rest, "=>", ":=")):
 		return "an equals sign stands where JSON takes a colon", `write "name": value`

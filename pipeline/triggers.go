@@ -44,8 +44,8 @@ func (c *checker) triggerSource(declaration, name *Node) {
 			provider, actionName := action.Get("actionTypeId", "provider"), action.Get("name")
 			connection := isSource(action) && action.Str("actionTypeId", "provider") == "CodeStarSourceConnection"
 			switch {
-			case c.opaque[provider] || c.opaque[actionName]:
-				return
+			case provider == nil || c.opaque[provider] || c.opaque[actionName]:
+				return // perhaps it is the one
 			case connection && action.Str("name") == name.Text:
 				c.detectChanges(action)
 				return
@@ -67,8 +67,12 @@ func (c *checker) triggerSource(declaration, name *Node) {
 	}
 }
 
-// detectChanges notes a setting that the trigger switches off.
+// detectChanges finds a setting that the trigger switches off. The rule is off unless people ask for it: most
+// documents with a trigger have the setting, because the console writes it.
 func (c *checker) detectChanges(action *Node) {
+	if !c.on("CP-T08") {
+		return
+	}
 	if d := action.Get("configuration", "DetectChanges"); d != nil && d.Text == "true" {
 		c.report(d, "CP-T08", `remove it, or write "false"`, "DetectChanges of action %q has no effect: a trigger names the action", action.Str("name"))
 	}

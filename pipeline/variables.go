@@ -82,7 +82,7 @@ func (c *checker) substitute(n *Node) *Node {
 			return n
 		}
 		mark(&c.opaque, s, opaque)
-		mark(&c.guessed, s, !c.target.known())
+		mark(&c.replaced, s, true)
 		return s
 	case Array:
 		return c.substituteItems(n)
@@ -128,7 +128,7 @@ func (c *checker) substituteMembers(n *Node) *Node {
 			name, opaque := c.expand(v, m.Name)
 			v.Name, renamed = name, true
 			mark(&c.opaqueNames, v.Value, opaque)
-			mark(&c.guessedName, v.Value, name != m.Name && !c.target.known())
+			mark(&c.replacedKey, v.Value, name != m.Name)
 		}
 		if v == m {
 			continue
