@@ -139,16 +139,17 @@ func (c *checker) text(s *Shape, at placed, text string, opaque bool, what strin
 		return
 	}
 	c.length(s, at, utf8.RuneCountInString(text), what)
+	if s.fits(text, c.target.Region) || c.unfilled(at, text, what) {
+		return
+	}
 	switch {
-	case !s.fits(text, c.target.Region) && c.unfilled(at, text, what):
-		// the placeholder says all
-	case s.Enum != nil && !slices.Contains(s.Enum, text):
+	case s.Enum != nil:
 		c.report(at, "CP-F04", didYouMean(text, s.Enum), "%s is %q, which the service does not know", what, shorten(text, 120))
 	case text == "":
 		// its length says all
-	case s.Region && !isRegion(text) && text != c.target.Region:
+	case s.Region:
 		c.report(at, "CP-F12", didYouMean(text, Regions), "%s is %q, which is no AWS Region", what, shorten(text, 120))
-	case s.Pattern != nil && !s.Pattern.MatchString(text):
+	default:
 		c.report(at, "CP-F03", hintFor(s, text), "%s has the wrong form: %q", what, shorten(text, 120))
 	}
 }

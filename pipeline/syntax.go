@@ -71,8 +71,12 @@ func (f *findings) syntax(text []byte, r *reader, err error) {
 		return
 	case errors.Is(err, errTrailing):
 		message, hint := afterDocument(text[r.failed:])
-		if at, conflict, merge := wrongWhole(text, r.failed); conflict != "" {
-			r.failed, message, hint = at, conflict, merge
+		from := r.failed
+		if k := f.file.root.Kind; k != Object && k != Array {
+			from = 0 // a word or a number: whatever it is, it does not begin a document
+		}
+		if at, whole, remedy := wrongWhole(text, from); whole != "" {
+			r.failed, message, hint = at, whole, remedy
 		}
 		f.report(place{offset: r.failed}, "PL-J05", hint, "%s", message)
 		return

@@ -32,23 +32,27 @@ var conflict = regexp.MustCompile(`(?m)^<{7}(?: |$)`)
 // documentStart is a line that begins a document, below others that are not JSON.
 var documentStart = regexp.MustCompile(`(?m)^[ \t]*\{[ \t]*(?:\r?$|")`)
 
+// logLine begins like a list of JSON, and is none.
+var logLine = regexp.MustCompile(`^\[(?:[A-Za-z]{4,}|\d{4}-\d\d-\d\d)[^\]"{,]*\]`)
+
 // wrongWhole explains a text that is something else than JSON as a whole; offset is where reading failed.
 func wrongWhole(text []byte, offset int) (at int, message, hint string) {
 	if loc := conflict.FindIndex(text); loc != nil {
 		return loc[0], "a merge conflict stands here", "finish the merge: keep one side, and remove the lines with <<<<<<<, ======= and >>>>>>>"
 	}
 	start := len(text) - len(bytes.TrimLeft(text, " \t\r\n"))
-	if offset > start {
+	rest := text[start:]
+	logged := logLine.Match(rest)
+	if offset > start && !logged && !(rest[0] == '-' && offset == start+1) {
 		return 0, "", ""
 	}
-	rest := text[start:]
 	head := rest[:min(len(rest), 4000)]
 	for _, w := range wrongTexts {
 		if w.begins.Match(head) {
 			return start, w.message, w.hint
 		}
 	}
-	if bytes.HasPrefix(rest, []byte("//")) || bytes.HasPrefix(rest, []byte("/*")) || rest[0] == '#' || rest[0] == '{' || rest[0] == '[' {
+	if bytes.HasPrefix(rest, []byte("//")) || bytes.HasPrefix(rest, []byte("/*")) || rest[0] == '#' || rest[0] == '{' || rest[0] == '[' && !logged {
 		return 0, "", ""
 	}
 	if loc := documentStart.FindIndex(rest); loc != nil && loc[0] > 0 {
