@@ -263,8 +263,8 @@ func (r *references) declared(name string) bool {
 
 // key checks that the action makes a variable of that name, where it is known what its type makes.
 func (r *references) key(at place, m Member, from namespace, text, key string) {
-	names, any := outputVariables(from.action)
-	if any || slices.Contains(names, key) {
+	names, open := outputVariables(from.action)
+	if open || slices.Contains(names, key) {
 		return
 	}
 	provider := from.action.Str("actionTypeId", "provider")
@@ -338,9 +338,9 @@ func (r *references) literal(n *Node, path ...string) {
 	})
 }
 
-// outputVariables returns the variables that an action makes; any says that it may make others too, or that it is
+// outputVariables returns the variables that an action makes; open says that it may make others too, or that it is
 // not known what it makes. The names are from the user guide's page "Variables reference".
-func outputVariables(action *Node) (names []string, any bool) {
+func outputVariables(action *Node) (names []string, open bool) {
 	id := action.Get("actionTypeId")
 	if id.Str("provider") == "Commands" {
 		for _, v := range action.List("outputVariables") {

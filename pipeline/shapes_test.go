@@ -51,6 +51,7 @@ func TestWrongShapes(t *testing.T) {
 		"log before":         {"Fetching the pipeline ...\n" + base, "1:1 PL-J05", "text stands before the document"},
 		"log with a date":    {"2026-01-02 10:00:01 fetching\n" + base, "1:1 PL-J05", "text stands before the document"},
 		"log in brackets":    {"[INFO] fetching\n" + base, "1:1 PL-J05", "text stands before the document"},
+		"no braces":          {strings.TrimPrefix(base, "{"), "2:3 PL-J05", "the braces around the document are missing"},
 		"log after":          {base + "done in 2 s\n", "18:1 PL-J05", "more text follows"},
 		"printed twice":      {base + base, "18:1 PL-J05", "a second document"},
 		"conflict":           {strings.Replace(base, `  "roleArn"`, "<<<<<<< HEAD\n  \"roleArn\"", 1), "3:1 PL-J05", "a merge conflict"},

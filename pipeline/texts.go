@@ -23,6 +23,7 @@ var wrongTexts = []wrongText{
 	{regexp.MustCompile(`^version https://git-lfs`), "this is a pointer of Git LFS, not the file itself", "keep pipeline documents out of Git LFS"},
 	{regexp.MustCompile(`^(?:import|from|const|let|var|module\.exports|export|new|def|class|async|function|package)\b`), "this is a program, not JSON", "run it and write what it prints into the file; " + howToExport},
 	{regexp.MustCompile(`^(?:PIPELINE|ARTIFACTSTORE|STAGES|METADATA)\t|^-{20,}\s*\n\|`), "this is the output of aws with --output text or table, not JSON", "add --output json"},
+	{regexp.MustCompile(`^"[\w$]+"\s*:`), "the braces around the document are missing", "put { before the first member and } behind the last"},
 	{regexp.MustCompile(`^(?:---\s*\n|#[^\n]*\n|\s)*(?:"?[A-Za-z$][\w$]*"?:(?:[ \t][^\n]*)?\r?\n|- [A-Za-z{])`), "this is YAML, not JSON", "write it as JSON: yq -o=json . FILE; or " + howToExport},
 }
 
