@@ -22,7 +22,7 @@ type Document struct {
 // For returns the document for one target and everything that is wrong with it there. The document is usable
 // as desired state only if no problem is of severity error.
 func (f *File) For(t Target) (*Document, []Problem) {
-	c := &checker{findings: findings{file: f}, target: t, opaque: map[*Node]bool{}, opaqueNames: map[*Node]bool{}}
+	c := &checker{findings: findings{file: f}, target: t}
 	c.root = c.substitute(f.root)
 	declaration := c.root
 	if f.declaration != f.root {
@@ -33,6 +33,7 @@ func (f *File) For(t Target) (*Document, []Problem) {
 	c.fences(declaration)
 	doc := &Document{Path: f.Path, Name: declaration.Str("name"), Tags: c.tags(), Declaration: declared(declaration)}
 	doc.Digest = Digest(doc.Declaration)
+	c.tellPlaceholders()
 	return doc, Grade(c.problems(c.root), t.Rules)
 }
 
@@ -55,6 +56,16 @@ type checker struct {
 	root        *Node          // the file's document, variables replaced
 	opaque      map[*Node]bool // strings whose value is not known without a target
 	opaqueNames map[*Node]bool // values of members whose name is not
+	replaced    map[*Node]bool // strings in which variables were replaced
+	replacedKey map[*Node]bool // values of members in whose name they were
+
+	placeholders []unfilled
+}
+
+// on reports whether people want a rule: all but those that are off by themselves.
+func (c *checker) on(rule string) bool {
+	severity, set := c.target.Rules[rule]
+	return set && severity != Off || !set && ruleIndex[rule].Severity != Off
 }
 
 // value checks n against a shape; what is what people call it.
@@ -63,6 +74,9 @@ func (c *checker) value(s *Shape, n *Node, what string) {
 		return // reported by Parse
 	}
 	if n.Kind != s.Kind {
+		if s.Kind == String && c.intrinsic(n) {
+			return
+		}
 		c.report(n, "CP-F10", typeHint(s, n), "%s must be %s, not %s", what, article(s.Kind), article(n.Kind))
 		return
 	}
@@ -125,16 +139,30 @@ func (c *checker) text(s *Shape, at placed, text string, opaque bool, what strin
 		return
 	}
 	c.length(s, at, utf8.RuneCountInString(text), what)
+	if s.fits(text, c.target.Region) || c.unfilled(at, text, what) {
+		return
+	}
 	switch {
-	case s.Enum != nil && !slices.Contains(s.Enum, text):
+	case s.Enum != nil:
 		c.report(at, "CP-F04", didYouMean(text, s.Enum), "%s is %q, which the service does not know", what, shorten(text, 120))
 	case text == "":
 		// its length says all
-	case s.Region && !isRegion(text) && text != c.target.Region:
+	case s.Region:
 		c.report(at, "CP-F12", didYouMean(text, Regions), "%s is %q, which is no AWS Region", what, shorten(text, 120))
-	case s.Pattern != nil && !s.Pattern.MatchString(text):
+	default:
 		c.report(at, "CP-F03", hintFor(s, text), "%s has the wrong form: %q", what, shorten(text, 120))
 	}
+}
+
+// fits reports whether a text has the form that the shape asks for, whatever its length.
+func (s *Shape) fits(text, region string) bool {
+	switch {
+	case s.Enum != nil:
+		return slices.Contains(s.Enum, text)
+	case s.Region:
+		return isRegion(text) || text == region
+	}
+	return s.Pattern == nil || s.Pattern.MatchString(text)
 }
 
 func hintFor(s *Shape, value string) string {

@@ -22,6 +22,7 @@ type findings struct {
 	file *File
 	list []finding
 	more int // how many were left out
+	last position
 }
 
 type finding struct {

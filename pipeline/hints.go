@@ -84,6 +84,8 @@ func hintRoleARN(arn string) string {
 	const form = "arn:aws:iam::<12-digit account>:role/<name>"
 	parts := strings.SplitN(arn, ":", 6)
 	switch {
+	case len(parts) == 1 && strings.HasSuffix(arn, ".Arn"):
+		return "this is how CloudFormation names an attribute, which only CloudFormation replaces; write " + form
 	case parts[0] != "arn" || len(parts) < 6:
 		return "the role is named by its whole ARN: " + form
 	case parts[2] != "iam":

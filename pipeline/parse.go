@@ -65,12 +65,12 @@ func (f *findings) duplicate(first, second Member) {
 // openEnvelope finds the declaration and the tags. It leaves the declaration nil where there is none.
 func (f *File) openEnvelope(found *findings) {
 	if f.root.Kind != Object {
-		found.report(f.root, "PL-D01", `begin with { "name": …`, "a pipeline document is an object; this is %s", article(f.root.Kind))
+		f.notAnObject(found)
 		return
 	}
 	inner := f.root.Get("pipeline")
 	switch {
-	case inner == nil && f.wrongDocument(found):
+	case inner == nil && f.wrongDocument(found, f.root):
 		return
 	case inner == nil:
 		f.declaration = f.root
@@ -78,6 +78,8 @@ func (f *File) openEnvelope(found *findings) {
 		return // reported by Parse
 	case inner.Kind != Object:
 		found.report(inner, "CP-F10", "", "pipeline must be an object, not %s", article(inner.Kind))
+		return
+	case f.wrongDocument(found, inner):
 		return
 	default:
 		f.declaration = inner
@@ -97,38 +99,9 @@ func (f *File) besidePipeline(found *findings) {
 		case "metadata":
 			found.report(m.Value, "PL-D03", "remove it from the file", "metadata is what AWS adds to a pipeline when it shows it; it is left out")
 		default:
-			found.report(m, "CP-F11", didYouMean(m.Name, []string{"pipeline", "tags", "metadata"}), "%q is unknown beside pipeline", m.Name)
+			found.report(m, "CP-F11", hintBeside(m.Name), "%q is unknown beside pipeline", m.Name)
 		}
 	}
-}
-
-// wrongDocument recognises JSON that is no pipeline in the API's form, so that it gets one answer instead of a
-// shower of unknown and missing members.
-func (f *File) wrongDocument(found *findings) bool {
-	known, other := 0, 0
-	for _, m := range f.root.Members {
-		if Declaration.Field(m.Name) != nil {
-			known++
-		} else {
-			other++
-		}
-	}
-	has := func(name string) bool { return f.root.Get(name) != nil }
-	message, hint := "", ""
-	switch {
-	case known > 0 && (has("stages") || known >= other):
-		return false
-	case has("Resources") || has("AWSTemplateFormatVersion"):
-		message, hint = "this is a CloudFormation template, not a pipeline document", "plumbline reads the JSON of `aws codepipeline get-pipeline`; let CloudFormation keep its own pipelines, or export the live pipeline"
-	case has("Name") || has("Stages") || has("Pipeline") || has("RoleArn"):
-		message, hint = "the names are written as CloudFormation writes them (Name, Stages)", "the API's names begin with a small letter: name, roleArn, stages"
-	case has("category") && has("provider"):
-		message, hint = "this is a custom action type, not a pipeline", "plumbline manages pipelines only; move the file elsewhere"
-	default:
-		message, hint = "this is no pipeline document: it has neither pipeline nor name, roleArn and stages", "move other JSON files out of the folder that plumbline reads"
-	}
-	found.report(f.root, "PL-D02", hint, "%s", message)
-	return true
 }
 
 // Name returns the pipeline's name as it stands in the file, variables not replaced, or "".

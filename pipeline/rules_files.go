@@ -21,6 +21,13 @@ var fileRules = []Rule{
 		ID: "PL-D06", Severity: Error, Title: "a file has more problems than are shown",
 	},
 	{
+		ID: "PL-D07", Severity: Error, Title: "a placeholder was never filled in",
+		Why:    "AWS refuses the value, or takes it as it stands and the action fails. A placeholder in a value that AWS does not check is a warning.",
+		Source: "documents that people published",
+		Wrong:  `"roleArn": "arn:aws:iam::<ACCOUNT_ID>:role/pipeline"`,
+		Right:  `"roleArn": "arn:aws:iam::${target.account}:role/pipeline"`,
+	},
+	{
 		ID: "PL-F01", Severity: Error, Title: "a role that the target does not allow",
 		Why:    "The configuration's policy.allow.roles says what files may name in this target. Whoever may push to the repository may not go beyond it.",
 		Source: "Plumbline's configuration, policy.allow.roles",

@@ -1,17 +1,20 @@
 package pipeline
 
-import (
-	"fmt"
-	"slices"
-)
+import "slices"
 
-// structure checks the rules that span several places of a declaration (CP-S, CP-G, CP-R, CP-M). It leaves
+// structure checks the rules that span several places of a declaration (CP-S, CP-G, CP-M). It leaves
 // alone whatever has the wrong type or no name, which the schema check has already reported.
 func (c *checker) structure(declaration *Node) {
 	c.stages(declaration)
 	c.stores(declaration)
-	c.artifacts(declaration)
+	c.regions(declaration)
+	producers, sure := c.artifacts(declaration)
+	c.variables(declaration, producers)
 	c.v2(declaration)
+	c.triggers(declaration)
+	c.conditions(declaration, producers, sure)
+	c.quotas(declaration)
+	c.fillIns(declaration)
 }
 
 // isSource reports whether an action is of the category Source.
@@ -98,132 +101,6 @@ func (c *checker) misspelt(n *Node, names ...string) bool {
 	})
 }
 
-// producer is an action that makes an artifact.
-type producer struct {
-	stage    int
-	runOrder int64
-	action   *Node
-	artifact *Node // its name
-}
-
-// artifacts follows artifacts from the action that makes them to those that read them: by stage, then by
-// runOrder. The order in which a stage lists its actions means nothing.
-func (c *checker) artifacts(declaration *Node) {
-	producers, sure := c.producers(declaration)
-	for i, stage := range declaration.List("stages") {
-		for _, action := range stage.List("actions") {
-			for _, name := range artifactNames(action, "inputArtifacts") {
-				if _, made := producers[name.Text]; !c.opaque[name] && (made || sure) {
-					c.input(producers, producer{i, action.Int(1, "runOrder"), action, name})
-				}
-			}
-			c.counts(action)
-		}
-	}
-}
-
-// producers returns who makes which artifact. sure says that no name among them is unknown without a target.
-func (c *checker) producers(declaration *Node) (producers map[string]producer, sure bool) {
-	producers, sure = map[string]producer{}, true
-	for i, stage := range declaration.List("stages") {
-		for _, action := range stage.List("actions") {
-			for _, name := range artifactNames(action, "outputArtifacts") {
-				if c.opaque[name] {
-					sure = false
-					continue
-				}
-				if earlier, taken := producers[name.Text]; taken {
-					c.report(name, "CP-R01", "give each artifact a name of its own", "the artifact %q is made twice; first by action %q at line %d", name.Text, earlier.action.Str("name"), c.file.line(earlier.artifact.Offset))
-					continue
-				}
-				producers[name.Text] = producer{i, action.Int(1, "runOrder"), action, name}
-			}
-		}
-	}
-	return producers, sure
-}
-
-func artifactNames(action *Node, member string) []*Node {
-	var names []*Node
-	for _, artifact := range action.List(member) {
-		if name := artifact.Get("name"); name != nil && name.Kind == String && name.Text != "" {
-			names = append(names, name)
-		}
-	}
-	return names
-}
-
-// input checks one input artifact of the action in reader.
-func (c *checker) input(producers map[string]producer, reader producer) {
-	if c.full() {
-		return
-	}
-	from, made := producers[reader.artifact.Text]
-	switch {
-	case !made:
-		c.report(reader.artifact, "CP-R02", hintArtifact(reader, producers), "action %q reads the artifact %q, which no action makes", reader.action.Str("name"), reader.artifact.Text)
-	case from.stage > reader.stage:
-		c.report(reader.artifact, "CP-R02", "move one of them", "action %q reads the artifact %q, which action %q makes only in a later stage", reader.action.Str("name"), reader.artifact.Text, from.action.Str("name"))
-	case from.action == reader.action:
-		c.report(reader.artifact, "CP-R02", "an action cannot read what it makes itself", "action %q reads its own artifact %q", reader.action.Str("name"), reader.artifact.Text)
-	case from.stage == reader.stage && from.runOrder >= reader.runOrder:
-		c.report(reader.artifact, "CP-R02", fmt.Sprintf("give %q a runOrder above %d", reader.action.Str("name"), from.runOrder),
-			"action %q (runOrder %d) reads the artifact %q, which action %q makes in the same stage at runOrder %d", reader.action.Str("name"), reader.runOrder, reader.artifact.Text, from.action.Str("name"), from.runOrder)
-	}
-}
-
-// manyArtifacts is more than a person would look through for the right one.
-const manyArtifacts = 50
-
-// hintArtifact names the artifacts that the reader could have meant.
-func hintArtifact(reader producer, producers map[string]producer) string {
-	var earlier []string
-	for name, p := range producers {
-		if p.stage < reader.stage || p.stage == reader.stage && p.runOrder < reader.runOrder {
-			earlier = append(earlier, name)
-		}
-		if len(earlier) > manyArtifacts {
-			return ""
-		}
-	}
-	switch {
-	case len(earlier) == 0:
-		return "no earlier action makes any artifact; give one an outputArtifacts entry"
-	case len(earlier) == 1:
-		return fmt.Sprintf("action %q makes %q; use one name in both places", producers[earlier[0]].action.Str("name"), earlier[0])
-	}
-	slices.Sort(earlier)
-	return didYouMean(reader.artifact.Text, earlier)
-}
-
-// counts checks how many artifacts an action takes and makes, where its type is known.
-func (c *checker) counts(action *Node) {
-	actionType := TypeOf(action)
-	if actionType == nil {
-		return
-	}
-	for _, side := range []struct {
-		member, word string
-		bounds       Bounds
-	}{{"inputArtifacts", "input", actionType.In}, {"outputArtifacts", "output", actionType.Out}} {
-		at := action.Get(side.member)
-		if at != nil && at.Kind != Array {
-			continue
-		}
-		n := len(action.List(side.member))
-		if at == nil {
-			at = action
-		}
-		what := fmt.Sprintf("%s action %q of provider %s", actionType.Category, action.Str("name"), actionType.Provider)
-		if n < side.bounds.Least {
-			c.report(at, "CP-R03", fmt.Sprintf("add it under %s", side.member), "%s has %d %s artifact(s); it needs at least %d", what, n, side.word, side.bounds.Least)
-		}
-		if n > side.bounds.Most {
-			c.report(at, "CP-R04", fmt.Sprintf("remove the others from %s", side.member), "%s has %d %s artifact(s); it takes at most %d", what, n, side.word, side.bounds.Most)
-		}
-	}
-}
-
 // v2 checks what only pipelines of type V2 may have. Where the type is left out, sources disagree on what the
 // service assumes, so the finding is a warning.
 func (c *checker) v2(declaration *Node) {
@@ -253,4 +130,22 @@ func (c *checker) v2(declaration *Node) {
 			}
 		}
 	}
+}
+
+// quotas notes what comes close to a limit of the service, before the next addition is refused.
+func (c *checker) quotas(declaration *Node) {
+	near := func(n *Node, count, limit int, what string) {
+		if count <= limit && count*10 > limit*9 {
+			c.report(n, "CP-W07", "split the pipeline before it is full", "the pipeline has %d %s; AWS takes at most %d", count, what, limit)
+		}
+	}
+	stages := declaration.Get("stages")
+	near(stages, len(stages.List()), 50, "stages")
+	near(declaration.Get("variables"), len(declaration.List("variables")), 50, "variables")
+	near(declaration.Get("triggers"), len(declaration.List("triggers")), 50, "triggers")
+	actions := 0
+	for _, stage := range stages.List() {
+		actions += len(stage.List("actions"))
+	}
+	near(stages, actions, 1000, "actions")
 }

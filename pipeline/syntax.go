@@ -28,7 +28,11 @@ func (f *findings) checkEncoding(data []byte) (text []byte, ok bool) {
 		f.report(place{}, "PL-J02", reencode, "the file begins with a byte order mark")
 	}
 	if i := firstInvalid(text); i >= 0 {
-		f.report(place{offset: i}, "PL-J03", "save the file as UTF-8", "the byte 0x%02x is not UTF-8", text[i])
+		hint := "save the file as UTF-8"
+		if hasAnyPrefix(text, "\x1f\x8b", "PK\x03\x04") {
+			hint = "it looks compressed: unpack it"
+		}
+		f.report(place{offset: i}, "PL-J03", hint, "the byte 0x%02x is not UTF-8", text[i])
 		return nil, false
 	}
 	if len(bytes.TrimSpace(text)) == 0 {
@@ -66,12 +70,25 @@ func (f *findings) syntax(text []byte, r *reader, err error) {
 		f.report(place{offset: r.failed}, "PL-J06", "the deepest document that the service knows has about 12 levels", "%s", err)
 		return
 	case errors.Is(err, errTrailing):
-		f.report(place{offset: r.failed}, "PL-J05", "one file holds one pipeline", "the document is over here, yet more text follows")
+		message, hint := afterDocument(text[r.failed:])
+		from := r.failed
+		if k := f.file.root.Kind; k != Object && k != Array {
+			from = 0 // a word or a number: whatever it is, it does not begin a document
+		}
+		if at, whole, remedy := wrongWhole(text, from); whole != "" {
+			r.failed, message, hint = at, whole, remedy
+		}
+		f.report(place{offset: r.failed}, "PL-J05", hint, "%s", message)
 		return
 	case errors.As(err, &syntax):
 		offset = int(syntax.ByteOffset)
 	}
 	offset = min(offset, len(text))
+	if at, message, hint := wrongWhole(text, offset); message != "" {
+		f.list, f.more = nil, 0 // nothing else that was found in it matters
+		f.report(place{offset: at}, "PL-J05", hint, "%s", message)
+		return
+	}
 	if len(bytes.TrimSpace(text[offset:])) == 0 {
 		f.report(place{offset: len(text)}, "PL-J05", "is it cut off? a closing } or ] is missing", "the file ends in the middle of the document")
 		return
@@ -83,11 +100,28 @@ func (f *findings) syntax(text []byte, r *reader, err error) {
 // explain says what is wrong where rest begins, in the words of someone who wrote it by hand.
 func explain(rest []byte, reason string) (message, hint string) {
 	after := bytes.TrimSpace(rest[1:])
+	inText := strings.Contains(reason, "in string")
 	switch {
 	case rest[0] == ',' && len(after) > 0 && (after[0] == '}' || after[0] == ']'):
 		return "a comma stands after the last item", "JSON takes no comma after the last item; remove it"
 	case bytes.HasPrefix(rest, []byte("//")), bytes.HasPrefix(rest, []byte("/*")), rest[0] == '#':
 		return "a comment stands here", "JSON has no comments; remove it"
+	case rest[0] == '`':
+		return "a text in backquotes", `JSON takes double quotes: "…"`
+	case !inText && hasAnyPrefix(rest, "“", "”", "„", "‘", "’", "«", "»"):
+		return "typographic quotes", `a word processor or a web page wrote them; JSON takes straight ones: "`
+	case !inText && hasAnyPrefix(rest, "\u00a0", "\u200b", "\u202f", "\u2003", "\ufeff", "\u2060"):
+		return "a space that is none to JSON", "a web page or a word processor wrote it; replace it by an ordinary space"
+	case !inText && hasAnyPrefix(rest, "...", "…"):
+		return "something was left out here: " + shortenBytes(rest, 3), "the document is an abridged example; write what belongs here"
+	case !inText && hasAnyPrefix(rest, "{{", "{%", "<%", "%{") && !hasAnyPrefix(rest, `{{"`):
+		return "a placeholder of a template stands here", "write the value; what differs by target is written ${var.NAME} inside a text"
+	case !inText && (rest[0] == '=' || hasAnyPrefix(rest, "=>", ":=")):
+		return "an equals sign stands where JSON takes a colon", `write "name": value`
+	case strings.Contains(reason, "invalid escape"):
+		return "a backslash that begins no escape sequence", `JSON knows \" \\ \/ \b \f \n \r \t and \u with four hexadecimal digits; write \\ for a backslash`
+	case strings.Contains(reason, "object member name must be a string") && (rest[0] == '{' || rest[0] == '['):
+		return "a " + string(rest[0]) + " stands where a name in quotes belongs", "remove it, or the comma or brace before it"
 	case rest[0] == '\'':
 		return "a text in single quotes", `JSON takes double quotes: "…"`
 	case strings.Contains(reason, "expecting ','") && (rest[0] == '"' || rest[0] == '{' || rest[0] == '['):
@@ -97,11 +131,32 @@ func explain(rest []byte, reason string) (message, hint string) {
 	case strings.Contains(reason, "in string") && rest[0] == '\t':
 		return "a text contains a tab", `write \t for a tab`
 	}
-	if word := bareWord.Find(rest); word != nil && !strings.Contains(reason, "in string") {
+	if word := bareWord.Find(rest); word != nil && !inText {
+		if mended, known := literals[string(word)]; known {
+			return fmt.Sprintf("%q stands without quotes", word), "it is " + mended
+		}
 		return fmt.Sprintf("%q stands without quotes", word), "JSON takes double quotes around every name and every text"
 	}
 	return "this is not JSON: " + reason, ""
 }
+
+// literals are words of programming languages, and how JSON has them.
+var literals = map[string]string{
+	"True": "Python's; JSON writes true, and in configuration a text: \"true\"", "False": "Python's; JSON writes false, and in configuration a text: \"false\"",
+	"None": "Python's; leave the member out", "undefined": "JavaScript's; leave the member out",
+	"NaN": "no number; leave the member out", "Infinity": "no number; leave the member out", "nil": "Ruby's or Go's; leave the member out",
+}
+
+func hasAnyPrefix(s []byte, prefixes ...string) bool {
+	for _, p := range prefixes {
+		if bytes.HasPrefix(s, []byte(p)) {
+			return true
+		}
+	}
+	return false
+}
+
+func shortenBytes(s []byte, most int) string { return string(s[:min(len(s), most)]) }
 
 // bareWord is a name, a text or a placeholder without quotes.
 var bareWord = regexp.MustCompile(`^(?:\$\{[^}\n]{0,60}\}|[\pL_$<%][\pL\pN_.$<>%-]{0,60})`)

@@ -77,10 +77,12 @@ func (c *checker) substitute(n *Node) *Node {
 			return n
 		}
 		s := &Node{Kind: String, Offset: n.Offset}
-		if s.Text, c.opaque[s] = c.expand(s, n.Text); s.Text == n.Text && !c.opaque[s] {
-			delete(c.opaque, s)
+		opaque := false
+		if s.Text, opaque = c.expand(s, n.Text); s.Text == n.Text && !opaque {
 			return n
 		}
+		mark(&c.opaque, s, opaque)
+		mark(&c.replaced, s, true)
 		return s
 	case Array:
 		return c.substituteItems(n)
@@ -88,6 +90,17 @@ func (c *checker) substitute(n *Node) *Node {
 		return c.substituteMembers(n)
 	}
 	return n
+}
+
+// mark enters n into a set, which is made when it is first needed: most documents have no variables.
+func mark(set *map[*Node]bool, n *Node, in bool) {
+	if !in {
+		return
+	}
+	if *set == nil {
+		*set = map[*Node]bool{}
+	}
+	(*set)[n] = true
 }
 
 func (c *checker) substituteItems(n *Node) *Node {
@@ -114,9 +127,8 @@ func (c *checker) substituteMembers(n *Node) *Node {
 		if strings.Contains(m.Name, "${") {
 			name, opaque := c.expand(v, m.Name)
 			v.Name, renamed = name, true
-			if opaque {
-				c.opaqueNames[v.Value] = true
-			}
+			mark(&c.opaqueNames, v.Value, opaque)
+			mark(&c.replacedKey, v.Value, name != m.Name)
 		}
 		if v == m {
 			continue

@@ -14,8 +14,10 @@ func (f *findings) within(n *Node, index int) place {
 	if n.Kind != String || len(raw) == 0 || raw[0] != '"' {
 		return n.place()
 	}
-	decoded := 0 // bytes of the text before raw[at]
-	at := 1
+	decoded, at := 0, 1 // bytes of the text before raw[at]
+	if f.last.node == n && f.last.decoded <= index {
+		decoded, at = f.last.decoded, f.last.at // findings come in order, so a long text is read once for all
+	}
 	for at < len(raw) && raw[at] != '"' && decoded < index {
 		var size int
 		if raw[at] == '\\' {
@@ -30,7 +32,14 @@ func (f *findings) within(n *Node, index int) place {
 		decoded += len(text)
 		at += size
 	}
+	f.last = position{n, decoded, at}
 	return place{n.Offset + at, n}
+}
+
+// position is how far within has read a string.
+type position struct {
+	node        *Node
+	decoded, at int
 }
 
 // escapeLength returns the length of the escape sequence that s begins with; a pair of surrogates is one.
