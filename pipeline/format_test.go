@@ -238,5 +238,12 @@ func FuzzFormat(f *testing.F) {
 	} {
 		f.Add([]byte(seed))
 	}
+	for _, path := range glob(f, "testdata/format/*.txtar") {
+		archive, err := txtar.ParseFile(path)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(archive.Files[0].Data)
+	}
 	f.Fuzz(func(t *testing.T, data []byte) { holds(t, data) })
 }
