@@ -154,5 +154,5 @@ func mapItem[T any](dst *map[string]T, key string, item func(*T) scalar) scalar 
 		}
 		(*dst)[key] = v
 		return nil
-	}}
+	}, s.form}
 }

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -14,7 +15,11 @@ import (
 type scalar struct {
 	kind kind
 	set  func(text string) error // a *complaint if the text will not do
+	form form
 }
+
+// form is what a JSON Schema says of a scalar beside its type: what an editor can know. set knows more.
+type form map[string]any
 
 // kind is what a scalar must be written as in YAML.
 type kind string
@@ -43,7 +48,7 @@ func text(dst *string, checks ...check) scalar {
 			return &complaint{"is empty", "remove the line or give it a value"}
 		}
 		return optionalText(dst, checks...).set(s)
-	}}
+	}, form{"minLength": 1}}
 }
 
 // optionalText is text for which empty means none.
@@ -59,20 +64,21 @@ func optionalText(dst *string, checks ...check) scalar {
 		}
 		*dst = s
 		return nil
-	}}
+	}, nil}
 }
 
 func oneOf[T ~string](dst *T, choices ...T) scalar {
+	names := make([]string, len(choices))
+	for i, c := range choices {
+		names[i] = string(c)
+	}
 	return scalar{textKind, func(s string) error {
-		names := make([]string, len(choices))
-		for i, c := range choices {
-			if names[i] = string(c); names[i] == s {
-				*dst = c
-				return nil
-			}
+		if !slices.Contains(names, s) {
+			return &complaint{fmt.Sprintf("%q is none of %s", s, strings.Join(names, ", ")), didYouMean(s, names)}
 		}
-		return &complaint{fmt.Sprintf("%q is none of %s", s, strings.Join(names, ", ")), didYouMean(s, names)}
-	}}
+		*dst = T(s)
+		return nil
+	}, form{"enum": names}}
 }
 
 func boolean(dst *bool) scalar {
@@ -86,7 +92,7 @@ func boolean(dst *bool) scalar {
 			return &complaint{fmt.Sprintf("want true or false, have %q", s), ""}
 		}
 		return nil
-	}}
+	}, nil}
 }
 
 // rate is a number of calls per second, above zero.
@@ -98,7 +104,7 @@ func rate(dst *float64) scalar {
 		}
 		*dst = f
 		return nil
-	}}
+	}, form{"exclusiveMinimum": 0}}
 }
 
 // count is a whole number, at least 1.
@@ -112,6 +118,10 @@ func limit(dst *int) scalar { return whole(dst, "want a whole number, 0 or more"
 func percent(dst *int) scalar { return whole(dst, "want a whole number from 0 to 100", 0, 100) }
 
 func whole[T int | int64](dst *T, want string, least, most int64) scalar {
+	bounds := form{"type": "integer", "minimum": least}
+	if most < math.MaxInt64 {
+		bounds["maximum"] = most
+	}
 	return scalar{numberKind, func(s string) error {
 		n, err := strconv.ParseInt(s, 10, 64)
 		if err != nil || n < least || n > most || int64(T(n)) != n {
@@ -119,7 +129,7 @@ func whole[T int | int64](dst *T, want string, least, most int64) scalar {
 		}
 		*dst = T(n)
 		return nil
-	}}
+	}, bounds}
 }
 
 // duration is a span of time above zero.
@@ -131,7 +141,7 @@ func duration(dst *time.Duration) scalar {
 		}
 		*dst = d
 		return nil
-	}}
+	}, form{"pattern": `^\+?([0-9]+d)?([0-9.]+(h|m|s|ms|us|µs|μs|ns))*$`, "minLength": 2}}
 }
 
 // interval is a span of time between two things that are done again and again: a second at least.
@@ -147,7 +157,7 @@ func interval(dst *time.Duration) scalar {
 		}
 		*dst = d
 		return nil
-	}}
+	}, span.form}
 }
 
 // parseDuration is time.ParseDuration with leading days of 24 hours: 1d, 1d12h.

@@ -391,13 +391,17 @@ func TestPreCommitHook(t *testing.T) {
 		Args        []string `yaml:"args"`
 		Language    string   `yaml:"language"`
 		Files       string   `yaml:"files"`
-		Filenames   bool     `yaml:"pass_filenames"`
+		Filenames   *bool    `yaml:"pass_filenames"` // nil: true
 	}
 	if err := yaml.Load(text, &hooks, yaml.WithKnownFields(), yaml.WithUniqueKeys()); err != nil {
 		t.Fatal(err)
 	}
 	for _, h := range hooks {
-		if err := parses(append(strings.Fields(h.Entry)[1:], h.Args...)); err != nil {
+		command := append(strings.Fields(h.Entry)[1:], h.Args...)
+		if h.Filenames == nil || *h.Filenames {
+			command = append(command, "pipelines/web.json")
+		}
+		if err := parses(command); err != nil {
 			t.Errorf("%s: %v", h.ID, err)
 		}
 		if guide := documents(t)["docs/guide.md"]; !strings.Contains(guide, "{id: "+h.ID+"}") {

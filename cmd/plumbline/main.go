@@ -136,7 +136,7 @@ var commandGroups = []struct {
 	title    string
 	commands []func(*app) *cobra.Command
 }{
-	{"Files", []func(*app) *cobra.Command{validateCommand, explainCommand}},
+	{"Files", []func(*app) *cobra.Command{validateCommand, fmtCommand, explainCommand, schemaCommand}},
 	{"Fleet", []func(*app) *cobra.Command{planCommand, applyCommand, listCommand}},
 	{"Daemon", []func(*app) *cobra.Command{runCommand, statusCommand, doctorCommand, configCommand, iamPolicyCommand}},
 	{"Try it out", []func(*app) *cobra.Command{demoCommand, emulatorCommand}},

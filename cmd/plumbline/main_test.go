@@ -49,6 +49,7 @@ var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
 	"detach":  cmdDetach,
 	"untimed": cmdUntimed,
 	"hold":    cmdHold,
+	"mode":    cmdMode,
 }
 
 // example is the document that this project began from. It is not part of the repository.
@@ -243,4 +244,13 @@ func (w *watched) String() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.buf.String()
+}
+
+// mode FILE START checks how the mode of a file, not followed where it is a link, starts: -rw-r----- or L.
+func cmdMode(ts *testscript.TestScript, _ bool, args []string) {
+	info, err := os.Lstat(ts.MkAbs(args[0]))
+	ts.Check(err)
+	if mode := info.Mode().String(); !strings.HasPrefix(mode, args[1]) {
+		ts.Fatalf("%s has the mode %s, not %s", args[0], mode, args[1])
+	}
 }
