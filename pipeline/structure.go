@@ -12,6 +12,7 @@ func (c *checker) structure(declaration *Node) {
 	c.stores(declaration)
 	c.artifacts(declaration)
 	c.v2(declaration)
+	c.actions(declaration)
 }
 
 // isSource reports whether an action is of the category Source.
@@ -198,7 +199,7 @@ func hintArtifact(reader producer, producers map[string]producer) string {
 
 // counts checks how many artifacts an action takes and makes, where its type is known.
 func (c *checker) counts(action *Node) {
-	actionType := TypeOf(action)
+	actionType := c.rowOf(action)
 	if actionType == nil {
 		return
 	}
