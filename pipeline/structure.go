@@ -215,6 +215,9 @@ func (c *checker) counts(action *Node) {
 		if at == nil {
 			at = action
 		}
+		if n >= side.bounds.Least && n <= side.bounds.Most {
+			continue
+		}
 		what := fmt.Sprintf("%s action %q of provider %s", actionType.Category, action.Str("name"), actionType.Provider)
 		if n < side.bounds.Least {
 			c.report(at, "CP-R03", fmt.Sprintf("add it under %s", side.member), "%s has %d %s artifact(s); it needs at least %d", what, n, side.word, side.bounds.Least)
