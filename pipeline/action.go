@@ -69,7 +69,7 @@ func (c *checker) action(declaration *Node, s subject) {
 		c.needsV2(declaration, id, s.row.Provider)
 	}
 	if region := c.regionOf(s.node); !s.row.listed && s.row.absentFrom(region) {
-		c.warn(id.Get("provider"), "CP-A02", "AWS extends such lists; if it is there by now, set rules: {CP-A02: off} for the target",
+		c.warn(id.Get("provider"), "CP-A02", "AWS extends such lists; if it is there by now, set policy.rules: {CP-A02: off} for the target",
 			"%s: AWS documents that %s does not exist in %s", s, s.row.Provider, region)
 	}
 	switch {

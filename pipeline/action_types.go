@@ -126,7 +126,7 @@ func (id listedID) String() string {
 func (id listedID) compare(other listedID) int { return strings.Compare(id.String(), other.String()) }
 
 // newer is what people can do about a type that AWS has made since the table was written.
-const newer = "if AWS has it by now, set rules: {CP-A02: warning}"
+const newer = "if AWS has it by now, set policy.rules: {CP-A02: warning}"
 
 // unknownType reports a type that is not in the table and should be: each of owner AWS. About custom types and
 // those of partners the table knows nothing.
