@@ -46,7 +46,7 @@ func (c *checker) typeOf(n *Node, member string) *ActionType {
 		c.report(version, "CP-A02", `write "1"`, "%q: %s is only known in version 1", n.Str("name"), row.Provider)
 		return row
 	case c.typed(id, isRule):
-		c.unknownType(n, id, wanted.typeID)
+		return c.unknownType(n, id, wanted.typeID)
 	}
 	return nil
 }
@@ -87,7 +87,7 @@ func (c *checker) typed(id *Node, isRule bool) bool {
 	for i := range shape.Fields {
 		f := &shape.Fields[i]
 		if v := id.Get(f.Name); v != nil && (f.Shape.Enum != nil && !slices.Contains(f.Shape.Enum, v.Text) ||
-			f.Shape.Pattern != nil && !f.Shape.Pattern.MatchString(v.Text) || f.Shape.Max > 0 && len(v.Text) > f.Shape.Max) {
+			!f.Shape.matches(v.Text) || f.Shape.Max > 0 && len(v.Text) > f.Shape.Max) {
 			return false
 		}
 	}
@@ -129,8 +129,8 @@ func (id listedID) compare(other listedID) int { return strings.Compare(id.Strin
 const newer = "if AWS has it by now, set policy.rules: {CP-A02: warning}"
 
 // unknownType reports a type that is not in the table and should be: each of owner AWS. About custom types and
-// those of partners the table knows nothing.
-func (c *checker) unknownType(n, id *Node, wanted typeID) {
+// those of partners the table knows nothing. It returns the row that was meant where only the owner is wrong.
+func (c *checker) unknownType(n, id *Node, wanted typeID) (meant *ActionType) {
 	at := func(name string) *Node { return id.Get(name) }
 	aws := typeID{wanted.category, "AWS", wanted.provider}
 	categories := categoriesOf(wanted.provider)
@@ -140,10 +140,12 @@ func (c *checker) unknownType(n, id *Node, wanted typeID) {
 			c.warn(at("owner"), "CP-A02", `write "AWS", unless your account has a custom type of that name`, "%q: %s is a type of owner AWS", n.Str("name"), wanted.provider)
 		}
 	case wanted.owner == "ThirdParty" && len(categories) > 0:
+		meant = actionTypeIndex[aws]
 		c.report(at("owner"), "CP-A02", `write "AWS"`, "%q: %s is a type of owner AWS, not ThirdParty", n.Str("name"), wanted.provider)
 	case wanted.owner == "ThirdParty":
 		c.report(at("provider"), "CP-W03", "change such an action in the console", "%q: AWS warns that an action of a partner fails after its JSON was edited; what %s takes cannot be checked here", n.Str("name"), wanted.provider)
 	case actionTypeIndex[typeID{wanted.category, "ThirdParty", wanted.provider}] != nil:
+		meant = actionTypeIndex[typeID{wanted.category, "ThirdParty", wanted.provider}]
 		c.report(at("owner"), "CP-A02", `write "ThirdParty"`, "%q: %s is a type of owner ThirdParty, not AWS", n.Str("name"), wanted.provider)
 	case wanted == typeID{"Build", "AWS", "Commands"}:
 		c.warn(at("category"), "CP-A02", `write "Compute"`, "%q: AWS documents Commands as a type of category Compute; sources disagree on whether Build is taken too", n.Str("name"))
@@ -158,6 +160,7 @@ func (c *checker) unknownType(n, id *Node, wanted typeID) {
 		}
 		c.report(at("provider"), "CP-A02", cmp.Or(closest(wanted.provider, providers), newer), "%q: there is no type %s of category %s and owner AWS", n.Str("name"), wanted.provider, wanted.category)
 	}
+	return meant
 }
 
 // categoriesOf returns the categories in which AWS has a provider.

@@ -131,10 +131,12 @@ func (c *checker) topic(s subject, k *Key, v *Node) {
 	const form = "arn:aws:sns:<region>:<12-digit account>:<topic>"
 	parts := strings.SplitN(v.Text, ":", 6)
 	switch region := c.target.Region; {
-	case len(parts) < 6 || parts[0] != "arn" || !strings.HasPrefix(parts[1], "aws") || parts[3] == "" || !isDigits(parts[4]) || len(parts[4]) != 12 || parts[5] == "":
+	case len(parts) < 6 || parts[0] != "arn" || !strings.HasPrefix(parts[1], "aws") || parts[3] == "" || parts[5] == "":
 		c.report(v, s.rule(), "expected "+form, "%s of %s is no ARN of an SNS topic: %q", k.Name, s, shorten(v.Text, 120))
 	case parts[2] != "sns":
 		c.report(v, s.rule(), "expected "+form, "%s of %s is an ARN of %s; approvals are sent to topics of SNS", k.Name, s, shorten(parts[2], 40))
+	case !isDigits(parts[4]) || len(parts[4]) != 12:
+		c.warn(v, s.rule(), "expected "+form, "%s of %s has no account number of 12 digits: %q", k.Name, s, shorten(v.Text, 120))
 	case region != "" && parts[3] != region:
 		c.report(v, s.rule(), "use a topic of "+region, "%s of %s is a topic in %s, but the pipeline is in %s", k.Name, s, shorten(parts[3], 40), region)
 	}

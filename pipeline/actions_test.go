@@ -261,3 +261,63 @@ func TestForms(t *testing.T) {
 		}
 	}
 }
+
+// The quick way to check a name agrees with its expression.
+func TestMatches(t *testing.T) {
+	quick := 0
+	var visit func(*Shape)
+	seen := map[*Shape]bool{}
+	visit = func(s *Shape) {
+		if s == nil || seen[s] {
+			return
+		}
+		seen[s] = true
+		if s.alphabet != nil {
+			quick++
+			for r := rune(0); r < 300; r++ {
+				for _, text := range []string{string(r), "a" + string(r), string(r) + "a", ""} {
+					if s.matches(text) != s.Pattern.MatchString(text) {
+						t.Errorf("%q and %s", text, s.Pattern)
+					}
+				}
+			}
+		}
+		visit(s.Elem)
+		visit(s.Names)
+		for _, f := range s.Fields {
+			visit(f.Shape)
+		}
+	}
+	visit(Declaration)
+	if quick < 5 {
+		t.Errorf("only %d shapes are checked the quick way", quick)
+	}
+}
+
+// No finding about an action shows what may be a secret.
+func TestSecretsAreNotShown(t *testing.T) {
+	const mark = "hunter2"
+	for i := range actionTypes {
+		row := &actionTypes[i]
+		if row.Category == "Rule" {
+			continue
+		}
+		var keys []string
+		for _, k := range row.Keys {
+			switch {
+			case k.Secret:
+				keys = append(keys, strconv.Quote(k.Name)+`: "`+mark+`"`, strconv.Quote(strings.ToLower(k.Name)+"s")+`: "`+mark+`"`)
+			case k.isJSON():
+				keys = append(keys, strconv.Quote(k.Name)+`: "[{\"name\": \"A\", \"value\": \"`+mark+`\", \"type\": \"`+mark[:3]+`\"}, \"`+mark+`\", {\"value\": 7 `+mark+`"`)
+			}
+		}
+		for _, owner := range []string{row.Owner, "AWS", "ThirdParty"} {
+			file := edited(t, `"category": "Build", "owner": "AWS", "provider": "CodeBuild", "version": "1"},
+       "configuration": {"ProjectName": "web"}`, `"category": "`+row.Category+`", "owner": "`+owner+`", "provider": "`+row.Provider+`", "version": "1"}, "configuration": {`+strings.Join(keys, ", ")+`}`)
+			_, problems := check("f", []byte(file), Target{})
+			if strings.Contains(told(problems), mark) {
+				t.Errorf("%s: %s", row.Provider, told(problems))
+			}
+		}
+	}
+}

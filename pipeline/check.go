@@ -132,7 +132,7 @@ func (c *checker) text(s *Shape, at placed, text string, opaque bool, what strin
 		// its length says all
 	case s.Region && !isRegion(text) && text != c.target.Region:
 		c.report(at, "CP-F12", didYouMean(text, Regions), "%s is %q, which is no AWS Region", what, shorten(text, 120))
-	case s.Pattern != nil && !s.Pattern.MatchString(text):
+	case !s.matches(text):
 		c.report(at, "CP-F03", hintFor(s, text), "%s has the wrong form: %q", what, shorten(text, 120))
 	}
 }
