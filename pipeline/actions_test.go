@@ -3,6 +3,7 @@ package pipeline
 import (
 	"cmp"
 	"encoding/json"
+	"maps"
 	"os/exec"
 	"slices"
 	"strconv"
@@ -319,5 +320,76 @@ func TestSecretsAreNotShown(t *testing.T) {
 				t.Errorf("%s: %s", row.Provider, told(problems))
 			}
 		}
+	}
+}
+
+// Each key of the good documents of the corpus, left out or misspelt, and each type, misspelt, is found on its line.
+func TestActionMutations(t *testing.T) {
+	files := corpus(t)
+	tried, missed := map[string]int{}, map[string]int{}
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if _, problems := check(name, files[name], Target{}); HasErrors(problems) {
+			continue
+		}
+		root, err := Decode(files[name])
+		if err != nil {
+			t.Fatal(err)
+		}
+		declaration := root
+		if inner := root.Get("pipeline"); inner != nil {
+			declaration = inner
+		}
+		wants := func(kind, rule string, at func() *Node) {
+			place := at()
+			file, lines := pretty(root)
+			_, problems := check(name, file, Target{})
+			tried[kind]++
+			if !slices.ContainsFunc(problems, func(p Problem) bool { return p.Rule == rule && p.Severity == Error && p.Line == lines[place] }) {
+				missed[kind]++
+				t.Logf("%s: %s: %s", name, kind, brief(problems))
+			}
+		}
+		for _, stage := range declaration.List("stages") {
+			for _, action := range stage.List("actions") {
+				mutateAction(action, wants)
+			}
+		}
+	}
+	for kind, n := range missed {
+		t.Errorf("%s: %d of %d are missed", kind, n, tried[kind])
+	}
+	t.Log(tried)
+}
+
+// mutateAction breaks what an action's row knows, one thing after the other, and mends it again.
+func mutateAction(action *Node, wants func(kind, rule string, at func() *Node)) {
+	row, config := TypeOf(action), action.Get("configuration")
+	if row == nil {
+		return
+	}
+	if row.Owner == "AWS" {
+		provider := action.Get("actionTypeId", "provider")
+		was := provider.Text
+		wants("misspelt provider", "CP-A02", func() *Node { provider.Text = was + "x"; return provider })
+		provider.Text = was
+	}
+	if config == nil {
+		return
+	}
+	members := config.Members
+	for i, m := range members {
+		k := row.Key(m.Name)
+		if k == nil {
+			continue
+		}
+		if k.Required {
+			wants("missing key", "CP-A03", func() *Node { config.Members = slices.Delete(slices.Clone(members), i, i+1); return config })
+		}
+		wants("misspelt key", "CP-A04", func() *Node {
+			config.Members = slices.Clone(members)
+			config.Members[i].Name += "x"
+			return m.Value
+		})
+		config.Members = members
 	}
 }
