@@ -56,7 +56,7 @@ func hideSecrets(declaration *pipeline.Node) {
 		for _, action := range stage.List("actions") {
 			keys := alwaysSecret
 			if actionType := pipeline.TypeOf(action); actionType != nil {
-				keys = append(slices.Clone(keys), actionType.Secret...)
+				keys = append(slices.Clone(keys), actionType.Secrets()...)
 			}
 			config := action.Get("configuration")
 			for _, key := range keys {

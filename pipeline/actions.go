@@ -1,80 +1,121 @@
 package pipeline
 
-// ActionType is one row of the table of action types that the service offers everywhere. Its facts come from
-// the user guide ("Action structure reference" and the page of each action) and, for the numbers of
-// artifacts, from the AWS CDK's aws-codepipeline-actions where the guide is silent.
+import (
+	"slices"
+	"strings"
+)
+
+// ActionType is one row of the table in providers.go: an action type, or a rule type of stage conditions, that is
+// the same in every account.
 type ActionType struct {
 	Category, Owner, Provider string
 
 	In, Out Bounds
+	Keys    []Key // of `configuration`
 
-	Secret   []string          // configuration keys whose value comes back as the mask
-	JSON     []string          // configuration keys whose value is JSON in a string, so that white space in it means nothing
-	Defaults map[string]string // values that the service assumes for absent keys
+	Variables    []string // what later actions may read of it
+	AnyVariables bool     // what they may read is decided elsewhere: in a build, a function, a template, outputVariables
+
+	Fields  []string // members of an action that mean something for this type only
+	V2      bool     // only pipelines of type V2 may have it
+	Absent  []string // prefixes of the regions where AWS documents that it does not exist
+	Grows   bool     // AWS adds keys to it: one that is not here may be newer than this table
+	Retired string   // since when AWS does not run it any more
+
+	rule   string                  // raised by values that do not fit; "" for CP-P21
+	check  func(*checker, subject) // what no row can say
+	listed bool                    // the target itself lists it
 }
 
 // Bounds is how many artifacts an action takes or makes.
 type Bounds struct{ Least, Most int }
 
+// Key is one key of an action's configuration.
+type Key struct {
+	Name     string
+	Required bool // AWS refuses the action without it
+	Secret   bool // AWS shows Mask instead of its value
+	Form     Form
+	Enum     []string // the only values; nil for any
+	Min, Max int      // of a WholeNumber; Max also of the parts of a CommaList
+	Default  string   // what AWS assumes where the key is absent, "" for nothing
+	Needed   *When    // documented as required, though AWS may only say so when the action runs
+	Only     *When    // means nothing otherwise
+}
+
+// When is a condition on another key of the same configuration.
+type When struct {
+	Key string
+	In  []string // the values with which it holds; nil: it holds where the key is absent
+}
+
+// Form is how a value is to be read.
+type Form byte
+
+// The forms. The zero Form is any text.
+const (
+	JSONText      Form = iota + 1 // any text; where it is JSON, white space in it means nothing
+	JSONObject                    // JSON, as all of the next
+	JSONList                      //
+	Environment                   // the variables of a CodeBuild action
+	ArtifactPath                  // Artifact::path
+	RoleARN                       // of IAM
+	TopicARN                      // of SNS
+	ConnectionARN                 // of CodeConnections, under either of its names
+	Repository                    // owner/name
+	WholeNumber                   // within Min and Max
+	Decimal                       // any number
+	Share                         // a count, or a percentage such as 25%
+	CommaList                     // parts of Enum, no space between
+	Strategy                      // of a Lambda deployment
+	AbsolutePath                  //
+	Cron                          // of the rule DeploymentWindow
+	TimeZone                      //
+)
+
 // Mask is what the service shows instead of a secret value.
 const Mask = "****"
 
-var (
-	none       = Bounds{0, 0}
-	one        = Bounds{1, 1}
-	optional   = Bounds{0, 1}
-	upToFive   = Bounds{0, 5}
-	oneToFive  = Bounds{1, 5}
-	polling    = map[string]string{"PollForSourceChanges": "true"}
-	buildJSON  = []string{"EnvironmentVariables"}
-	stackJSON  = []string{"ParameterOverrides"}
-	invokeJSON = []string{"UserParameters"}
-)
+// isJSON reports whether white space in the value means nothing.
+func (k *Key) isJSON() bool { return k.Form >= JSONText && k.Form <= Environment }
 
-// actionTypes holds every action type whose shape is known. Custom types and those of partners are not here
-// unless they are the same for everyone: about others there is nothing to check.
-var actionTypes = []ActionType{
-	{Category: "Source", Owner: "AWS", Provider: "S3", In: none, Out: one, Defaults: polling},
-	{Category: "Source", Owner: "AWS", Provider: "CodeCommit", In: none, Out: one, Defaults: map[string]string{"PollForSourceChanges": "true", "OutputArtifactFormat": "CODE_ZIP"}},
-	{Category: "Source", Owner: "AWS", Provider: "ECR", In: none, Out: one, Defaults: map[string]string{"ImageTag": "latest"}},
-	{Category: "Source", Owner: "AWS", Provider: "CodeStarSourceConnection", In: none, Out: one, Defaults: map[string]string{"DetectChanges": "true", "OutputArtifactFormat": "CODE_ZIP"}},
-	{Category: "Source", Owner: "ThirdParty", Provider: "GitHub", In: none, Out: one, Secret: []string{"OAuthToken"}, Defaults: polling},
-
-	{Category: "Build", Owner: "AWS", Provider: "CodeBuild", In: oneToFive, Out: upToFive, JSON: buildJSON},
-	{Category: "Test", Owner: "AWS", Provider: "CodeBuild", In: oneToFive, Out: upToFive, JSON: buildJSON},
-	{Category: "Build", Owner: "AWS", Provider: "ECRBuildAndPublish", In: one, Out: none},
-	{Category: "Test", Owner: "AWS", Provider: "DeviceFarm", In: one, Out: none},
-	{Category: "Compute", Owner: "AWS", Provider: "Commands", In: Bounds{1, 10}, Out: optional},
-
-	{Category: "Deploy", Owner: "AWS", Provider: "S3", In: one, Out: none},
-	{Category: "Deploy", Owner: "AWS", Provider: "CloudFormation", In: Bounds{0, 10}, Out: optional, JSON: stackJSON},
-	{Category: "Deploy", Owner: "AWS", Provider: "CloudFormationStackSet", In: Bounds{1, 3}, Out: none, JSON: []string{"Parameters"}},
-	{Category: "Deploy", Owner: "AWS", Provider: "CloudFormationStackInstances", In: Bounds{0, 3}, Out: none, JSON: stackJSON},
-	{Category: "Deploy", Owner: "AWS", Provider: "CodeDeploy", In: one, Out: none},
-	{Category: "Deploy", Owner: "AWS", Provider: "CodeDeployToECS", In: oneToFive, Out: none},
-	{Category: "Deploy", Owner: "AWS", Provider: "ECS", In: one, Out: none},
-	{Category: "Deploy", Owner: "AWS", Provider: "EC2", In: one, Out: none},
-	{Category: "Deploy", Owner: "AWS", Provider: "EKS", In: one, Out: none},
-	{Category: "Deploy", Owner: "AWS", Provider: "Lambda", In: optional, Out: none},
-	{Category: "Deploy", Owner: "AWS", Provider: "ElasticBeanstalk", In: one, Out: none},
-	{Category: "Deploy", Owner: "AWS", Provider: "OpsWorks", In: one, Out: none},
-	{Category: "Deploy", Owner: "AWS", Provider: "ServiceCatalog", In: one, Out: none},
-	{Category: "Deploy", Owner: "AWS", Provider: "AppConfig", In: one, Out: none},
-	{Category: "Deploy", Owner: "ThirdParty", Provider: "AlexaSkillsKit", In: Bounds{0, 2}, Out: none, Secret: []string{"ClientSecret", "RefreshToken"}},
-
-	{Category: "Approval", Owner: "AWS", Provider: "Manual", In: none, Out: none},
-	{Category: "Invoke", Owner: "AWS", Provider: "Lambda", In: upToFive, Out: upToFive, JSON: invokeJSON},
-	{Category: "Invoke", Owner: "AWS", Provider: "StepFunctions", In: optional, Out: optional, JSON: []string{"Input"}},
-	{Category: "Invoke", Owner: "AWS", Provider: "InspectorScan", In: optional, Out: one},
-	{Category: "Invoke", Owner: "AWS", Provider: "CodePipeline", In: none, Out: none, JSON: []string{"SourceRevisions", "Variables"}},
-	{Category: "Invoke", Owner: "ThirdParty", Provider: "Snyk", In: one, Out: one},
+// Key returns the row of a configuration key, or nil.
+func (t *ActionType) Key(name string) *Key {
+	for i := range t.Keys {
+		if t.Keys[i].Name == name {
+			return &t.Keys[i]
+		}
+	}
+	return nil
 }
 
-var actionTypeIndex = func() map[[3]string]*ActionType {
-	index := map[[3]string]*ActionType{}
+// Secrets returns the configuration keys whose values AWS masks.
+func (t *ActionType) Secrets() []string {
+	var names []string
+	for i := range t.Keys {
+		if t.Keys[i].Secret {
+			names = append(names, t.Keys[i].Name)
+		}
+	}
+	return names
+}
+
+// CrossRegion reports whether an action of the type may run in another region than its pipeline.
+func (t *ActionType) CrossRegion() bool { return t.Owner == "AWS" && t.Category != "Source" }
+
+// absentFrom reports whether AWS documents that the type does not exist in a region.
+func (t *ActionType) absentFrom(region string) bool {
+	return region != "" && slices.ContainsFunc(t.Absent, func(prefix string) bool { return strings.HasPrefix(region, prefix) })
+}
+
+// typeID is what tells action types apart. AWS's own are all of version 1, so the table has no version.
+type typeID struct{ category, owner, provider string }
+
+var actionTypeIndex = func() map[typeID]*ActionType {
+	index := map[typeID]*ActionType{}
 	for i := range actionTypes {
 		t := &actionTypes[i]
-		index[[3]string{t.Category, t.Owner, t.Provider}] = t
+		index[typeID{t.Category, t.Owner, t.Provider}] = t
 	}
 	return index
 }()
@@ -82,5 +123,5 @@ var actionTypeIndex = func() map[[3]string]*ActionType {
 // TypeOf returns the row of an action's type, or nil for a type that is not in the table.
 func TypeOf(action *Node) *ActionType {
 	id := action.Get("actionTypeId")
-	return actionTypeIndex[[3]string{id.Str("category"), id.Str("owner"), id.Str("provider")}]
+	return actionTypeIndex[typeID{id.Str("category"), id.Str("owner"), id.Str("provider")}]
 }

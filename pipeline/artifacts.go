@@ -126,7 +126,7 @@ func hintArtifact(reader producer, producers map[string]producer) string {
 
 // counts checks how many artifacts an action takes and makes, where its type is known.
 func (c *checker) counts(action *Node) {
-	actionType := TypeOf(action)
+	actionType := c.rowOf(action)
 	if actionType == nil {
 		return
 	}

@@ -110,12 +110,13 @@ func canonicalAction(a *Node, region string) {
 	if config == nil || actionType == nil {
 		return
 	}
-	for key, assumed := range actionType.Defaults {
-		dropIf(config, key, assumed)
-	}
-	for _, key := range actionType.JSON {
-		if v := config.Get(key); v != nil && v.Kind == String {
-			config.Set(key, NewString(canonicalJSON(v.Text)))
+	for i := range actionType.Keys {
+		key := &actionType.Keys[i]
+		if v := config.Get(key.Name); key.isJSON() && v != nil && v.Kind == String {
+			config.Set(key.Name, NewString(canonicalJSON(v.Text)))
+		}
+		if key.Default != "" {
+			dropIf(config, key.Name, key.Default)
 		}
 	}
 	if config.Kind == Object && len(config.Members) == 0 {

@@ -162,7 +162,7 @@ func (s *Shape) fits(text, region string) bool {
 	case s.Region:
 		return isRegion(text) || text == region
 	}
-	return s.Pattern == nil || s.Pattern.MatchString(text)
+	return s.matches(text)
 }
 
 func hintFor(s *Shape, value string) string {

@@ -91,6 +91,9 @@ func mayBeUnfilled(text string) bool {
 }
 
 func (c *checker) fillIn(m Member) {
+	if strings.HasPrefix(m.Value.Text, "{{resolve:secretsmanager:") || strings.HasPrefix(m.Value.Text, "{{resolve:ssm-secure:") {
+		return // a reference to a secret
+	}
 	if !strings.HasPrefix(m.Value.Text, "arn:") {
 		if piece := leading.FindString(m.Value.Text); piece != "" {
 			c.placeholders = append(c.placeholders, unfilled{m.Value.place(), m.Name, piece, false})

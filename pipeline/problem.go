@@ -6,7 +6,7 @@
 // written. [Canonical] brings two declarations into the one form in which they can be compared; [Digest] gives
 // one an identity that no release moves.
 //
-// All of that reads one table ([Declaration] in schema.go, and the action types in actions.go). The package
+// All of that reads one table ([Declaration] in schema.go, and the action types in providers.go). The package
 // does no I/O.
 package pipeline
 

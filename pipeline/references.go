@@ -263,7 +263,7 @@ func (r *references) declared(name string) bool {
 
 // key checks that the action makes a variable of that name, where it is known what its type makes.
 func (r *references) key(at place, m Member, from namespace, text, key string) {
-	names, open := outputVariables(from.action)
+	names, open := r.outputVariables(from.action)
 	if open || slices.Contains(names, key) {
 		return
 	}
@@ -339,35 +339,17 @@ func (r *references) literal(n *Node, path ...string) {
 }
 
 // outputVariables returns the variables that an action makes; open says that it may make others too, or that it is
-// not known what it makes. The names are from the user guide's page "Variables reference".
-func outputVariables(action *Node) (names []string, open bool) {
-	id := action.Get("actionTypeId")
-	if id.Str("provider") == "Commands" {
+// not known what it makes.
+func (c *checker) outputVariables(action *Node) (names []string, open bool) {
+	if action.Str("actionTypeId", "provider") == "Commands" {
 		for _, v := range action.List("outputVariables") {
 			names = append(names, v.Text)
 		}
 		return names, false
 	}
-	names, known := variablesOf[[2]string{id.Str("category"), id.Str("provider")}]
-	return names, !known || TypeOf(action) == nil
-}
-
-// variablesOf lists what the action types make whose variables have fixed names, by category and provider.
-var variablesOf = map[[2]string][]string{
-	{"Source", "S3"}:                           {"BucketName", "ETag", "ObjectKey", "VersionId"},
-	{"Source", "CodeCommit"}:                   {"AuthorDate", "BranchName", "CommitId", "CommitMessage", "CommitterDate", "RepositoryName"},
-	{"Source", "ECR"}:                          {"ImageDigest", "ImageTag", "ImageURI", "RegistryId", "RepositoryName"},
-	{"Source", "CodeStarSourceConnection"}:     {"AuthorDate", "BranchName", "CommitId", "CommitMessage", "ConnectionArn", "FullRepositoryName"},
-	{"Source", "GitHub"}:                       {"AuthorDate", "BranchName", "CommitId", "CommitMessage", "CommitUrl", "CommitterDate", "RepositoryName"},
-	{"Build", "ECRBuildAndPublish"}:            {"ECRImageDigestId", "ECRRepositoryName"},
-	{"Deploy", "CloudFormationStackSet"}:       {"OperationId", "StackSetId"},
-	{"Deploy", "CloudFormationStackInstances"}: {"OperationId", "StackSetId"},
-	{"Deploy", "Lambda"}:                       {"FunctionVersion"},
-	{"Deploy", "EKS"}:                          {"EKSClusterName"},
-	{"Deploy", "S3"}:                           {},
-	{"Deploy", "CodeDeploy"}:                   {},
-	{"Deploy", "CodeDeployToECS"}:              {},
-	{"Deploy", "ECS"}:                          {},
-	{"Invoke", "StepFunctions"}:                {"ExecutionArn", "StateMachineArn"},
-	{"Invoke", "InspectorScan"}:                {"HighestScannedSeverity"},
+	row := c.rowOf(action)
+	if row == nil {
+		return nil, true
+	}
+	return row.Variables, row.AnyVariables
 }

@@ -1,6 +1,10 @@
 package pipeline
 
-import "regexp"
+import (
+	"regexp"
+	"regexp/syntax"
+	"slices"
+)
 
 // Shape describes what the service accepts at one place of a declaration. The tree of shapes below
 // [Declaration] is the one table that parsing, validation, canonical form and comparison read: a new field
@@ -23,6 +27,8 @@ type Shape struct {
 	AnyOrder bool                      // the order of a list's items means nothing to the service
 	Hint     func(value string) string // the remedy for a string that does not fit; nil for none
 	Length   string                    // the rule that a length out of bounds breaks; "" for CP-F02 and CP-F06
+
+	alphabet *[128]bool // where Pattern says only which ASCII letters there are: those, for most names are checked by it
 }
 
 // Field is one member of an object.
@@ -54,7 +60,38 @@ func text(least, most int) *Shape { return &Shape{Kind: String, Min: least, Max:
 
 // matching is a string of some length that matches an expression over its whole length.
 func matching(least, most int, expression string) *Shape {
-	return &Shape{Kind: String, Min: least, Max: most, Pattern: regexp.MustCompile(`^(?:` + expression + `)$`)}
+	return &Shape{Kind: String, Min: least, Max: most, Pattern: regexp.MustCompile(`^(?:` + expression + `)$`), alphabet: alphabetOf(expression)}
+}
+
+// alphabetOf returns the letters of an expression such as [a-z0-9]+, and nil for any other.
+func alphabetOf(expression string) *[128]bool {
+	re, err := syntax.Parse(expression, syntax.Perl)
+	if err != nil || re.Op != syntax.OpPlus || re.Sub[0].Op != syntax.OpCharClass {
+		return nil
+	}
+	letters := [128]bool{}
+	for pair := range slices.Chunk(re.Sub[0].Rune, 2) {
+		for r := pair[0]; r <= pair[1]; r++ {
+			if r >= 128 {
+				return nil
+			}
+			letters[r] = true
+		}
+	}
+	return &letters
+}
+
+// matches reports whether a text fits the pattern.
+func (s *Shape) matches(text string) bool {
+	if s.Pattern == nil || s.alphabet == nil {
+		return s.Pattern == nil || s.Pattern.MatchString(text)
+	}
+	for i := range len(text) {
+		if text[i] >= 128 || !s.alphabet[text[i]] {
+			return false
+		}
+	}
+	return text != ""
 }
 
 func enum(values ...string) *Shape { return &Shape{Kind: String, Enum: values} }

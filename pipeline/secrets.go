@@ -7,7 +7,7 @@ import "slices"
 func SecretKeys() []string {
 	var keys []string
 	for i := range actionTypes {
-		keys = append(keys, actionTypes[i].Secret...)
+		keys = append(keys, actionTypes[i].Secrets()...)
 	}
 	slices.Sort(keys)
 	return slices.Compact(keys)

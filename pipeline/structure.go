@@ -14,6 +14,7 @@ func (c *checker) structure(declaration *Node) {
 	c.triggers(declaration)
 	c.conditions(declaration, producers, sure)
 	c.quotas(declaration)
+	c.actions(declaration)
 	c.fillIns(declaration)
 }
 

@@ -19,6 +19,7 @@ type Target struct {
 	Vars      map[string]string
 	Rules     map[string]Severity // severities that people set, by rule ID
 	Allow     *Fences             // nil where there are none
+	Types     *Types              // what the target itself lists; nil: not asked
 }
 
 // known reports whether there is a target at all.

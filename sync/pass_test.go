@@ -525,7 +525,7 @@ func TestHolds(t *testing.T) {
 		} {
 			e.commit("web.json", paused(text))
 			e.restart()
-			if r := e.pass(func(in *Input) { in.Target.Rules = map[string]pipeline.Severity{"CP-P01": pipeline.Off} }); len(lines(r)) != 1 || lines(r)[0] != "web pending; update git held:masked-secret" {
+			if r := e.pass(func(in *Input) { in.Target.Rules = map[string]pipeline.Severity{"CP-A03": pipeline.Off} }); len(lines(r)) != 1 || lines(r)[0] != "web pending; update git held:masked-secret" {
 				t.Errorf("%s: %s %s%s", name, lines(r), r.Problems, explain(r))
 			}
 		}
