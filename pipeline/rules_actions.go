@@ -199,7 +199,7 @@ var actionRules = []Rule{
 		Right:  `"PollForSourceChanges": "false"`,
 	},
 	{
-		ID: "CP-W01", Severity: Warning, Title: "a source is polled",
+		ID: "CP-W01", Severity: Note, Title: "a source is polled",
 		Why:    "A region takes 300 pipelines that poll, polling stops after 30 days without a change, and it finds changes late. Without PollForSourceChanges AWS polls.",
 		Source: `user guide, "Migrate polling pipelines to use event-based change detection"; "Quotas"`,
 		Wrong:  `"configuration": {"S3Bucket": "code", "S3ObjectKey": "code.zip"}`,
