@@ -108,7 +108,7 @@ func (a *app) explainRules(rules []pipeline.Rule) {
 		}
 		fmt.Fprintf(a.stdout, "%s (%s): %s\n", a.paint(text.Bold, r.ID), severityWords(r), r.Title)
 		if r.Why != "" {
-			fmt.Fprintf(a.stdout, "\n%s\n", text.WrapSoft(r.Why, 90))
+			fmt.Fprintf(a.stdout, "\n%s\n", wrap(r.Why, 90))
 		}
 		part := func(title, body string) {
 			if body != "" {
@@ -127,6 +127,15 @@ func severityWords(r pipeline.Rule) string {
 		return string(r.Severity)
 	}
 	return string(r.Severity) + ", cannot be changed"
+}
+
+// wrap breaks a text into lines of at most a width.
+func wrap(s string, width int) string {
+	lines := strings.Split(text.WrapSoft(s, width), "\n")
+	for i, line := range lines {
+		lines[i] = strings.TrimRight(line, " ") // the library fills lines up
+	}
+	return strings.Join(lines, "\n")
 }
 
 func indent(s string) string {
