@@ -2,6 +2,7 @@ package differ
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/plumbline/plumbline/pipeline"
@@ -54,8 +55,12 @@ func carry(s *pipeline.Shape, body, live *pipeline.Node, steps []string) bool {
 
 // carryItem follows the steps into a list whose items are told apart by a key.
 func carryItem(s *pipeline.Shape, body, live *pipeline.Node, steps []string) bool {
-	if s == nil || len(s.Key) == 0 || live == nil || live.Kind != pipeline.Array {
+	if s == nil || live == nil || live.Kind != pipeline.Array {
 		return false
+	}
+	if len(s.Key) == 0 { // the items are told apart by their place
+		i, err := strconv.Atoi(steps[0])
+		return err == nil && len(steps) > 1 && i < len(body.Items) && i < len(live.Items) && carry(s.Elem, body.Items[i], live.Items[i], steps[1:])
 	}
 	find := func(list *pipeline.Node) int {
 		return slices.IndexFunc(list.Items, func(item *pipeline.Node) bool { return item.Str(s.Key...) == steps[0] })

@@ -9,6 +9,7 @@ package differ
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -146,6 +147,8 @@ func (c *comparison) value(path string, s *pipeline.Shape, d, l *pipeline.Node) 
 		c.object(path, s, d, l)
 	case s.Kind == pipeline.Array && len(s.Key) > 0:
 		c.keyed(path, s, d, l)
+	case s.Kind == pipeline.Array && s.Elem.Kind == pipeline.Object && len(d.Items) == len(l.Items):
+		c.pairs(path, s, d, l)
 	default:
 		c.Edits = append(c.Edits, Edit{Path: path, Old: l, New: d})
 	}
@@ -343,6 +346,31 @@ func earlier(declaration *pipeline.Node, stage, action string) []string {
 
 func without(list, other []string) []string {
 	return slices.DeleteFunc(slices.Clone(list), func(s string) bool { return slices.Contains(other, s) })
+}
+
+// pairs compares two lists of as many objects, which no member tells apart: one by one where their order counts. Where
+// it does not, only what AWS shows and this version does not know is told from a difference of the whole list.
+func (c *comparison) pairs(path string, s *pipeline.Shape, d, l *pipeline.Node) {
+	if !s.AnyOrder {
+		for i, item := range d.Items {
+			c.value(fmt.Sprintf("%s/%d", path, i), s.Elem, item, l.Items[i])
+		}
+		return
+	}
+	left := slices.Clone(l.Items)
+	for _, item := range d.Items {
+		i := slices.IndexFunc(left, func(other *pipeline.Node) bool {
+			inner := &comparison{}
+			inner.value("", s.Elem, item, other)
+			return len(inner.Edits) == 0
+		})
+		if i < 0 {
+			c.Edits = append(c.Edits, Edit{Path: path, Old: l, New: d})
+			return
+		}
+		left = slices.Delete(left, i, i+1)
+	}
+	c.Unknown = append(c.Unknown, Edit{Path: path, Old: l})
 }
 
 func index(s *pipeline.Shape, list *pipeline.Node) map[string]*pipeline.Node {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -305,6 +306,9 @@ func apply(n *pipeline.Node, e Edit) error {
 }
 
 func position(list *pipeline.Node, key string) int {
+	if i, err := strconv.Atoi(key); err == nil && i < len(list.Items) && list.Items[i].Get("name") == nil {
+		return i
+	}
 	return slices.IndexFunc(list.Items, func(n *pipeline.Node) bool {
 		return n.Str("name") == key || n.Str("gitConfiguration", "sourceActionName") == key
 	})
