@@ -54,8 +54,8 @@ func (c *checker) secret(s subject, k *Key, v *Node) {
 	case v.Text == Mask || v.Text == Mask+"*":
 		c.report(v, "CP-A05", "AWS keeps the secret only where nothing else of the action changes; a new or renamed action or stage needs the secret itself, or a reference to it",
 			"%s of %s is %s, what AWS shows in place of a secret", k.Name, s, v.Text)
-	case strings.HasPrefix(v.Text, "{{resolve:") || c.opaque[v]:
-		// A reference, which is resolved when the pipeline is written; or unknown.
+	case referenceAttempt.MatchString(v.Text) || c.opaque[v]:
+		// A reference, which has rules of its own; or unknown.
 	default:
 		c.report(v, "CP-P02", "anybody who can read the repository can use it: revoke it, and write a reference, {{resolve:secretsmanager:…}}", "%s of %s is a secret in plain text", k.Name, s)
 	}

@@ -176,7 +176,7 @@ func TestTypes(t *testing.T) {
   ]`), "CP-R04 error, CP-R06 warning, CP-R06 warning", "CP-A04 warning, CP-R06 warning, CP-R06 warning"},
 		"a type that is not listed":        {edited(t, build, `"actionTypeId": {"category": "Deploy", "owner": "AWS", "provider": "ElasticBeanstalk", "version": "1"}, "configuration": {"ApplicationName": "a", "EnvironmentName": "e"}`), "CP-A02 error", ""},
 		"such a type in another region":    {edited(t, build, `"region": "eu-central-1", "actionTypeId": {"category": "Deploy", "owner": "AWS", "provider": "ElasticBeanstalk", "version": "1"}, "configuration": {"ApplicationName": "a", "EnvironmentName": "e"}`, `"artifactStore": {"type": "S3", "location": "web-artifacts"}`, `"artifactStores": {"eu-west-1": {"type": "S3", "location": "web"}, "eu-central-1": {"type": "S3", "location": "web"}}`), "", ""},
-		"a custom type":                    {lab("2", `"Bench": "7", "Fast": "true", "Password": "{{resolve:secretsmanager:lab}}"`), "", ""},
+		"a custom type":                    {lab("2", `"Bench": "7", "Fast": "true", "Password": "{{resolve:secretsmanager:lab}}"`), "", "PL-R03 error"},
 		"a custom type's values":           {lab("2", `"Bench": "seven", "Fast": "yes", "Password": "1234"`), "CP-P02 warning, CP-P21 warning, CP-P21 warning", ""},
 		"a custom type's keys":             {lab("2", `"Benches": "7"`), "CP-A04 error", ""},
 		"another version of a custom type": {lab("1", `"Bench": "7"`), "CP-A02 error", ""},

@@ -31,6 +31,7 @@ func (f *File) For(t Target) (*Document, []Problem) {
 	c.value(Declaration, declaration, "the pipeline")
 	c.structure(declaration)
 	c.fences(declaration)
+	c.secretReferences(declaration)
 	doc := &Document{Path: f.Path, Name: declaration.Str("name"), Tags: c.tags(), Declaration: declared(declaration)}
 	doc.Digest = Digest(doc.Declaration)
 	c.tellPlaceholders()

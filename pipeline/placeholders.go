@@ -91,8 +91,8 @@ func mayBeUnfilled(text string) bool {
 }
 
 func (c *checker) fillIn(m Member) {
-	if strings.HasPrefix(m.Value.Text, "{{resolve:secretsmanager:") || strings.HasPrefix(m.Value.Text, "{{resolve:ssm-secure:") {
-		return // a reference to a secret
+	if ourReference.MatchString(m.Value.Text) || referenceAttempt.MatchString(m.Value.Text) && slices.Contains(SecretKeys(), m.Name) {
+		return // a reference to a secret, which has rules of its own
 	}
 	if !strings.HasPrefix(m.Value.Text, "arn:") {
 		if piece := leading.FindString(m.Value.Text); piece != "" {

@@ -49,7 +49,7 @@ func RuleIDs() []string {
 // meaning: it cannot be read, or two of its parts cannot be told apart. Fences are set where they are made.
 func Adjustable(id string) bool {
 	switch id[:min(4, len(id))] {
-	case "PL-F", "PL-J", "PL-L", "PL-S", "PL-V":
+	case "PL-F", "PL-J", "PL-L", "PL-R", "PL-S", "PL-V":
 		return false
 	}
 	return id != "PL-D01" && id != "PL-D02" && id != "PL-D06" && id != "CP-G01" && id != "CP-A01"

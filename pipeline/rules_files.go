@@ -1,6 +1,7 @@
 package pipeline
 
-// fileRules are the rules that are Plumbline's own: of files (PL-J, PL-D), fences (PL-F), repositories (PL-L, PL-S), tags (PL-T), variables (PL-V).
+// fileRules are the rules that are Plumbline's own: of files (PL-J, PL-D), fences (PL-F), repositories (PL-L, PL-S),
+// references to secrets (PL-R), tags (PL-T), variables (PL-V).
 var fileRules = []Rule{
 	{
 		ID: "PL-D01", Severity: Error, Title: "the document is not an object",
@@ -101,6 +102,39 @@ var fileRules = []Rule{
 	},
 	{
 		ID: "PL-L03", Severity: Error, Title: "a folder is named as a target",
+	},
+	{
+		ID: "PL-R01", Severity: Error, Title: "a reference to a secret cannot be read",
+		Why:    "A reference names a secret of AWS Secrets Manager or a SecureString of Systems Manager. Sent as it stands, it would take the secret's place.",
+		Source: "AWS CloudFormation User Guide, dynamic references",
+		Wrong:  `"OAuthToken": "{{resolve:secretsmanager:github:token}}"`,
+		Right:  `"OAuthToken": "{{resolve:secretsmanager:github:SecretString:token}}"`,
+	},
+	{
+		ID: "PL-R02", Severity: Error, Title: "a reference to a secret is the whole value",
+		Why:    "Nothing is put together from a secret and other text, so that a secret is only ever what its owner keeps.",
+		Source: "Plumbline's guide, Secrets",
+		Wrong:  `"OAuthToken": "token {{resolve:ssm-secure:/prod/github}}"`,
+		Right:  `"OAuthToken": "{{resolve:ssm-secure:/prod/github}}"`,
+	},
+	{
+		ID: "PL-R03", Severity: Error, Title: "a reference to a secret where AWS would show its value",
+		Why:    "CodePipeline hides the values of a few configuration keys. Whatever stands elsewhere is read by everybody who may read the pipeline, so no secret is filled in there. What CloudFormation actions hand to CloudFormation, which resolves references itself, is let through.",
+		Source: "AWS CodePipeline API Reference, GetPipeline; AWS CloudFormation User Guide, dynamic references",
+		Wrong:  `"UserParameters": "{{resolve:secretsmanager:github}}"`,
+		Right:  `"UserParameters": "github"`,
+	},
+	{
+		ID: "PL-R04", Severity: Error, Title: "a secret is in another region than the target",
+		Why:    "A target asks the Secrets Manager of its own region, which does not know secrets of others.",
+		Source: "AWS Secrets Manager User Guide, replicating secrets across Regions",
+		Wrong:  `"{{resolve:secretsmanager:arn:aws:secretsmanager:us-east-1:123456789012:secret:github}}"`,
+		Right:  `"{{resolve:secretsmanager:arn:aws:secretsmanager:${target.region}:123456789012:secret:github}}"`,
+	},
+	{
+		ID: "PL-R05", Severity: Error, Title: "a pipeline refers to more than 20 different secrets",
+		Why:    "Which version of each was applied is kept in one tag of the pipeline, which has room for 256 characters.",
+		Source: "Plumbline's guide, Secrets",
 	},
 	{
 		ID: "PL-S01", Severity: Error, Title: "a symbolic link is not read",

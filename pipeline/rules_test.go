@@ -117,6 +117,9 @@ func TestRules(t *testing.T) {
 			if severity == Off { // only for those who ask for it
 				severity, target.Rules = Note, map[string]Severity{rule.ID: Note}
 			}
+			if i := slices.IndexFunc(archive.Files, func(f txtar.File) bool { return f.Name == "region" }); i >= 0 {
+				target.Region = strings.TrimSpace(string(archive.Files[i].Data))
+			}
 			_, problems := check("breaks.json", section(t, archive, "breaks.json"), target)
 			if *update {
 				i := slices.IndexFunc(archive.Files, func(f txtar.File) bool { return f.Name == "want" })

@@ -147,7 +147,7 @@ var families = []struct{ prefix, title string }{
 	{"CP-A", "Actions"}, {"CP-C", "Conditions of stages"}, {"CP-F", "Single values"}, {"CP-G", "Stages"}, {"CP-K", "Tags"},
 	{"CP-M", "Pipeline type and execution mode"}, {"CP-N", "Variables and namespaces"}, {"CP-P", "Single action types"},
 	{"CP-R", "Artifacts"}, {"CP-S", "The pipeline"}, {"CP-T", "Triggers"}, {"CP-W", "Advice"}, {"CP-X", "Artifact stores and regions"},
-	{"PL-D", "Documents"}, {"PL-J", "JSON"}, {"PL-L", "Layout of a repository"}, {"PL-S", "What is not read"},
+	{"PL-D", "Documents"}, {"PL-J", "JSON"}, {"PL-L", "Layout of a repository"}, {"PL-R", "References to secrets"}, {"PL-S", "What is not read"},
 	{"PL-T", "Tags that Plumbline adds or refuses"}, {"PL-V", "Plumbline's variables"}, {"PL-F", "Fences"},
 }
 
