@@ -43,6 +43,8 @@ func (r *Reader) limitersOf(op *operation) []*limiter {
 	switch {
 	case op.service == taggingService:
 		return []*limiter{r.tags}
+	case op.service == secretsService || op.service == parametersService:
+		return []*limiter{r.vault}
 	case op.service == stsService:
 		return []*limiter{r.identities}
 	case op.write:

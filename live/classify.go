@@ -11,7 +11,7 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
-// classes tells what each error code of CodePipeline, the tagging API, STS and their common front ends means.
+// classes tells what each error code of CodePipeline, the tagging API, STS, the services that keep secrets and their common front ends means.
 // The suffix "Exception" is cut off first, because services disagree about it.
 //
 // LimitExceeded stands out: the SDK retries it as throttling, but here it is a quota that waiting does not raise.
@@ -41,6 +41,8 @@ var classes = map[string]Class{
 	"UnauthorizedAccess":    Denied,
 	"NotAuthorized":         Denied,
 	"Forbidden":             Denied,
+	"DecryptionFailure":     Denied, // of the key that a secret is encrypted with
+	"InvalidKeyId":          Denied,
 
 	"ExpiredToken":               Credentials,
 	"ExpiredTokenError":          Credentials,
@@ -61,9 +63,11 @@ var classes = map[string]Class{
 	"SubscriptionRequired":       Credentials,
 	"RegionDisabled":             Credentials,
 
-	"PipelineNotFound":        NotFound,
-	"PipelineVersionNotFound": NotFound,
-	"ResourceNotFound":        NotFound,
+	"PipelineNotFound":         NotFound,
+	"PipelineVersionNotFound":  NotFound,
+	"ResourceNotFound":         NotFound,
+	"ParameterNotFound":        NotFound,
+	"ParameterVersionNotFound": NotFound,
 
 	"PipelineNameInUse": NameInUse,
 

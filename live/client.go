@@ -16,6 +16,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/service/codepipeline"
 	"github.com/aws/aws-sdk-go-v2/service/resourcegroupstaggingapi"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go/logging"
 	"go.uber.org/zap"
@@ -70,23 +72,26 @@ type Attempt struct {
 	ServerTime time.Time
 }
 
-// The rates of the two services beside CodePipeline. They have allowances of their own, which we hardly use.
+// The rates of the services beside CodePipeline. They have allowances of their own, which we hardly use.
 const (
 	taggingPerSecond, taggingBurst = 5, 10
 	stsPerSecond, stsBurst         = 2, 5
+	secretsPerSecond, secretsBurst = 5, 10 // of Secrets Manager and Parameter Store together
 )
 
 // Reader reads one target. It is safe for concurrent use.
 type Reader struct {
-	cfg       Config
-	pipelines *codepipeline.Client
-	tagging   *resourcegroupstaggingapi.Client
-	sts       *sts.Client
-	retryer   aws.Retryer // of reads
-	emulated  bool        // CodePipeline is asked at an address that is not AWS's
+	cfg        Config
+	pipelines  *codepipeline.Client
+	tagging    *resourcegroupstaggingapi.Client
+	sts        *sts.Client
+	secrets    *secretsmanager.Client
+	parameters *ssm.Client
+	retryer    aws.Retryer // of reads
+	emulated   bool        // CodePipeline is asked at an address that is not AWS's
 
-	common, writes, tags, identities *limiter
-	identity                         identityCache
+	common, writes, tags, identities, vault *limiter // vault is for what keeps secrets
+	identity                                identityCache
 }
 
 // Writer reads and writes one target.
@@ -109,6 +114,7 @@ func NewReader(ctx context.Context, cfg Config) (*Reader, error) {
 		writes:     newLimiter(cfg.WritesPerSecond, 1, cfg.Log),
 		tags:       newLimiter(taggingPerSecond, taggingBurst, cfg.Log),
 		identities: newLimiter(stsPerSecond, stsBurst, cfg.Log),
+		vault:      newLimiter(secretsPerSecond, secretsBurst, cfg.Log),
 		identity:   newIdentityCache(),
 	}
 	shared, err := r.loadConfig(ctx)
@@ -118,8 +124,13 @@ func NewReader(ctx context.Context, cfg Config) (*Reader, error) {
 	r.pipelines = codepipeline.NewFromConfig(shared, func(o *codepipeline.Options) { r.override(&o.BaseEndpoint) })
 	r.tagging = resourcegroupstaggingapi.NewFromConfig(shared, func(o *resourcegroupstaggingapi.Options) { r.override(&o.BaseEndpoint) })
 	r.sts = sts.NewFromConfig(shared, func(o *sts.Options) { r.override(&o.BaseEndpoint) })
+	r.secrets = secretsmanager.NewFromConfig(shared, func(o *secretsmanager.Options) { r.override(&o.BaseEndpoint) })
+	r.parameters = ssm.NewFromConfig(shared, func(o *ssm.Options) { r.override(&o.BaseEndpoint) })
 	r.emulated = r.pipelines.Options().BaseEndpoint != nil
-	for _, base := range []*string{r.pipelines.Options().BaseEndpoint, r.tagging.Options().BaseEndpoint, r.sts.Options().BaseEndpoint} {
+	for _, base := range []*string{
+		r.pipelines.Options().BaseEndpoint, r.tagging.Options().BaseEndpoint, r.sts.Options().BaseEndpoint,
+		r.secrets.Options().BaseEndpoint, r.parameters.Options().BaseEndpoint,
+	} {
 		if err := checkEndpoint(aws.ToString(base)); err != nil {
 			return nil, err
 		}

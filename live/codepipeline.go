@@ -36,7 +36,8 @@ var (
 
 // operations are all that this package ever calls, by name.
 var operations = byName(opListPipelines, opGetPipeline, opGetState, opListExecutions, opListTags,
-	opCreate, opUpdate, opDelete, opTag, opUntag, opGetResources, opGetCallerIdentity, opAssumeRole)
+	opCreate, opUpdate, opDelete, opTag, opUntag, opGetResources, opGetCallerIdentity, opAssumeRole,
+	opDescribeSecret, opGetSecretValue, opGetParameter)
 
 func byName(ops ...*operation) map[string]*operation {
 	m := make(map[string]*operation, len(ops))

@@ -17,7 +17,7 @@ const (
 	Unreadable      Class = "unreadable"       // an answer of status 200 that is not what was promised
 	Denied          Class = "denied"           // the credentials are good but may not do this
 	Credentials     Class = "credentials"      // no, expired or unknown credentials, a region not enabled, the wrong account
-	NotFound        Class = "not-found"        // there is no such pipeline, or no such version of it
+	NotFound        Class = "not-found"        // there is no such pipeline or secret, or no such version of it
 	NameInUse       Class = "name-in-use"      // a pipeline of that name exists already
 	Invalid         Class = "invalid"          // the service refuses the content
 	RolePropagation Class = "role-propagation" // the service may not use the pipeline's role, or not yet: IAM needs about a minute
@@ -31,7 +31,7 @@ const (
 // Error is the one type of error that the calls of this package return.
 type Error struct {
 	Operation string // as AWS calls it: GetPipeline
-	Pipeline  string // "" where the call is about none
+	Pipeline  string // or the secret that the call is about; "" where it is about none
 	Region    string
 	Code      string // AWS's error code, "" where no reply of AWS had one
 	Message   string // AWS's own words, or ours where it had none; scrubbed

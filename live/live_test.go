@@ -43,8 +43,13 @@ func TestOperations(t *testing.T) {
 				t.Errorf("sent %s", got)
 			}
 			want := "CodePipeline_20150709." + name
-			if op.service == taggingService {
+			switch op.service {
+			case taggingService:
 				want = "ResourceGroupsTaggingAPI_20170126." + name
+			case secretsService:
+				want = "secretsmanager." + name
+			case parametersService:
+				want = "AmazonSSM." + name
 			}
 			if got := w.headers.Get("X-Amz-Target"); got != want || w.headers.Get("Content-Type") != "application/x-amz-json-1.1" {
 				t.Errorf("headers %v", w.headers)

@@ -27,6 +27,7 @@ type operation struct {
 	service   service
 	level     Level
 	write     bool
+	secret    bool  // its reply may hold a secret: no part of one goes into an error
 	unchecked bool  // the SDK's client has no step that validates this operation's input
 	limit     int64 // bytes of a reply that are read at most
 
@@ -122,6 +123,9 @@ func (x *exchange) judge(resp *http.Response) error {
 	if !errors.As(err, &e) {
 		e = unreadable("%v", err)
 		e.Err = err
+	}
+	if x.op.secret && e.Class == Unreadable { // whatever was wrong with it may quote it
+		e = unreadable("it is not shown, because a secret may be in it")
 	}
 	e.RequestID = id
 	return e

@@ -10,10 +10,12 @@ type Level string
 
 // The levels.
 const (
-	PipelineLevel Level = "pipeline" // the ARN of a pipeline
-	AnyLevel      Level = "any"      // nothing: the resource is *
-	RoleLevel     Level = "role"     // the ARN of a role
-	FreeLevel     Level = "free"     // the action needs no permission
+	PipelineLevel  Level = "pipeline"  // the ARN of a pipeline
+	AnyLevel       Level = "any"       // nothing: the resource is *
+	RoleLevel      Level = "role"      // the ARN of a role
+	SecretLevel    Level = "secret"    // the ARN of a secret of Secrets Manager
+	ParameterLevel Level = "parameter" // the ARN of a parameter of Systems Manager
+	FreeLevel      Level = "free"      // the action needs no permission
 )
 
 // Permission is what the credentials need for one of the operations that this package calls. CreatePipeline and
@@ -22,13 +24,14 @@ type Permission struct {
 	Action string // as policies write it: codepipeline:GetPipeline
 	Level  Level
 	Write  bool
+	Reveal bool // what it is for is a secret's value, which only a write needs
 }
 
 // Permissions returns those of all operations that this package calls and of no other, sorted by action.
 func Permissions() []Permission {
 	all := make([]Permission, 0, len(operations))
 	for _, op := range operations {
-		all = append(all, Permission{Action: op.action(), Level: op.level, Write: op.write})
+		all = append(all, Permission{Action: op.action(), Level: op.level, Write: op.write, Reveal: op == opGetSecretValue})
 	}
 	slices.SortFunc(all, func(a, b Permission) int { return cmp.Compare(a.Action, b.Action) })
 	return all

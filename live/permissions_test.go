@@ -15,6 +15,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/codepipeline"
 	"github.com/aws/aws-sdk-go-v2/service/resourcegroupstaggingapi"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 )
 
@@ -22,6 +24,8 @@ import (
 var clients = map[string]any{
 	"github.com/aws/aws-sdk-go-v2/service/codepipeline":             &codepipeline.Client{},
 	"github.com/aws/aws-sdk-go-v2/service/resourcegroupstaggingapi": &resourcegroupstaggingapi.Client{},
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager":           &secretsmanager.Client{},
+	"github.com/aws/aws-sdk-go-v2/service/ssm":                      &ssm.Client{},
 	"github.com/aws/aws-sdk-go-v2/service/sts":                      &sts.Client{},
 }
 
@@ -104,7 +108,7 @@ func isOperation(name string) bool {
 }
 
 // readVerb begins the names of operations that change nothing of ours.
-var readVerb = regexp.MustCompile(`^(Get|List|Assume)`)
+var readVerb = regexp.MustCompile(`^(Get|List|Describe|Assume)`)
 
 func TestPermissions(t *testing.T) {
 	for _, p := range Permissions() {

@@ -1,7 +1,9 @@
 package live
 
 import (
+	"cmp"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -62,15 +64,29 @@ func shorten(s string, limit int) string {
 var secretName = regexp.MustCompile(`(?i)token|secret|password|credential|apikey`)
 
 // secretsOf returns the values of a request that AWS must not repeat to the log. Its validation messages
-// quote the value that they complain about.
+// quote the value that they complain about. Those of configuration keys that the service hides are covered however
+// short they are, each also as JSON writes it. Longer ones come first, so that one that begins with another is
+// covered as a whole.
 func secretsOf(body *pipeline.Node) []string {
-	var found []string
+	var values []string
 	body.Walk(func(n *pipeline.Node) {
 		for _, m := range n.Members {
-			if v := m.Value; v != nil && v.Kind == pipeline.String && len(v.Text) >= 6 && secretName.MatchString(m.Name) {
-				found = append(found, v.Text, masked)
+			v := m.Value
+			if v == nil || v.Kind != pipeline.String || v.Text == "" || v.Text == pipeline.Mask || m.Name == "SecretId" {
+				continue
+			}
+			if slices.Contains(secretKeys, m.Name) || len(v.Text) >= 6 && secretName.MatchString(m.Name) {
+				quoted := v.String()
+				values = append(values, v.Text, quoted[1:len(quoted)-1])
 			}
 		}
 	})
-	return found
+	slices.SortFunc(values, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
+	var pairs []string
+	for _, value := range values {
+		pairs = append(pairs, value, masked)
+	}
+	return pairs
 }
+
+var secretKeys = pipeline.SecretKeys()
