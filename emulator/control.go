@@ -39,6 +39,12 @@ func (s *Server) controlHandler() http.Handler {
 		})
 	})
 	handle("POST /_emulator/outcomes", func(body []byte) (any, error) { return added(body, s.Script) })
+	handle("POST /_emulator/secrets", func(body []byte) (any, error) {
+		return added(body, func(secret Secret) error { _, err := s.SetSecret(secret); return err })
+	})
+	handle("POST /_emulator/parameters", func(body []byte) (any, error) {
+		return added(body, func(p Parameter) error { _, err := s.SetParameter(p); return err })
+	})
 	handle("POST /_emulator/complete", func(body []byte) (any, error) {
 		var o Outcome
 		if err := strictly(body, &o); err != nil {

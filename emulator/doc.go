@@ -1,7 +1,8 @@
 // Package emulator is CodePipeline over the wire: a stand-in for demos, for our own tests and for those of our users.
 //
-// It speaks AWS JSON 1.1 on one address, beside the two other services Plumbline calls: the tagging API (GetResources)
-// and STS (GetCallerIdentity, AssumeRole, in their Query and XML form). A request says by its signature where it belongs:
+// It speaks AWS JSON 1.1 on one address, beside the other services Plumbline calls: the tagging API (GetResources),
+// Secrets Manager (DescribeSecret, GetSecretValue), Systems Manager (GetParameter) and STS (GetCallerIdentity, AssumeRole,
+// in their Query and XML form). A request says by its signature where it belongs:
 // the region is that of the credential scope, the account is the access key id if that has twelve digits, the account of
 // the role if the emulated AssumeRole issued the key, else Options.Account. Signatures themselves are not checked.
 //
@@ -28,7 +29,9 @@
 //	                            "delay" is text such as "250ms"
 //	DELETE /_emulator/faults    drop all faults
 //	POST   /_emulator/outcomes  one Outcome or a list: {"pipeline":"web","stage":"Deploy","status":"Failed","code":"JobFailed","message":"no such bucket"}
+//	POST   /_emulator/secrets   one Secret or a list: {"region":"us-east-1","name":"github","value":"…"}; again, it rotates the secret
+//	POST   /_emulator/parameters one Parameter or a list, likewise
 //	POST   /_emulator/complete  an Outcome for actions that run now; answers {"completed":n}
 //	GET    /_emulator/calls     the history; DELETE empties it
-//	POST   /_emulator/reset     forget pipelines, executions, faults, outcomes and history
+//	POST   /_emulator/reset     forget pipelines, executions, secrets, faults, outcomes and history
 package emulator

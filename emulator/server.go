@@ -43,6 +43,7 @@ type Server struct {
 
 	mu       sync.Mutex
 	stores   map[scope]*store
+	vaults   map[scope]*vault
 	sessions map[string]session // :: access key id → the role it was issued for
 	issued   []string           // keys of sessions, oldest first
 	faults   []*armedFault
@@ -61,18 +62,18 @@ func New(opts Options) *Server {
 	if opts.DefaultType == "" {
 		opts.DefaultType = "V1"
 	}
-	s := &Server{opts: opts, stores: map[scope]*store{}, sessions: map[string]session{}}
+	s := &Server{opts: opts, stores: map[scope]*store{}, vaults: map[scope]*vault{}, sessions: map[string]session{}}
 	s.control = s.controlHandler()
 	rand.Read(s.tokenKey[:]) // never fails (crypto/rand)
 	return s
 }
 
-// Reset forgets pipelines, executions, faults, outcomes and the history. Keys issued by AssumeRole stay valid:
+// Reset forgets pipelines, executions, secrets, faults, outcomes and the history. Keys issued by AssumeRole stay valid:
 // clients cache them, and would find themselves in another account.
 func (s *Server) Reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.stores = map[scope]*store{}
+	s.stores, s.vaults = map[scope]*store{}, map[scope]*vault{}
 	s.faults, s.outcomes, s.calls = nil, nil, nil
 }
 
@@ -98,6 +99,10 @@ var operations = map[string]operation{
 	"CodePipeline_20150709.StopPipelineExecution":  {codepipelineModel, (*Server).stopPipelineExecution},
 
 	"ResourceGroupsTaggingAPI_20170126.GetResources": {taggingModel, (*Server).getResources},
+
+	"secretsmanager.DescribeSecret": {nil, (*Server).describeSecret},
+	"secretsmanager.GetSecretValue": {nil, (*Server).getSecretValue},
+	"AmazonSSM.GetParameter":        {nil, (*Server).getParameter},
 }
 
 // ServeHTTP answers AWS requests on every path but /_emulator/, which is the control interface.
