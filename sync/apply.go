@@ -13,6 +13,7 @@ import (
 	"github.com/plumbline/plumbline/differ"
 	"github.com/plumbline/plumbline/journal"
 	"github.com/plumbline/plumbline/live"
+	"github.com/plumbline/plumbline/pipeline"
 )
 
 // recheck is how old the knowledge that a source has not moved may be when something is written.
@@ -110,13 +111,18 @@ func (p *pass) change(ctx context.Context, c *Change) {
 		c.Outcome, c.Err = Failed, errors.New("there is no state folder to write down what is about to be done")
 		return
 	}
+	body, err := p.resolve(ctx, c, tags)
+	if err != nil {
+		c.Outcome, c.Err = Failed, err
+		return
+	}
 	intent, err := p.Target.Journal.Intend(p.intent(c, tags))
 	if err != nil {
 		c.Outcome, c.Err = Failed, err
 		return
 	}
 	c.At = time.Now()
-	version, err := p.write(ctx, c, tags)
+	version, err := p.write(ctx, c, body, tags)
 	c.version = version
 	outcome := journal.Applied
 	c.Outcome, c.Err = Applied, err
@@ -236,22 +242,22 @@ func (p *pass) checkIdle(ctx context.Context, c *Change) error {
 }
 
 // write makes the one attempt, settles what a lost reply leaves open, and puts the record on the pipeline. It
-// returns the live version.
-func (p *pass) write(ctx context.Context, c *Change, tags map[string]string) (int64, error) {
+// returns the live version. body is what is sent, secrets included.
+func (p *pass) write(ctx context.Context, c *Change, body *pipeline.Node, tags map[string]string) (int64, error) {
 	switch c.Verb {
 	case Create:
-		return p.create(ctx, c)
+		return p.create(ctx, c, body)
 	case Update:
-		return p.update(ctx, c, tags)
+		return p.update(ctx, c, body, tags)
 	case Delete:
 		return 0, p.delete(ctx, c)
 	}
 	return c.base.Version, p.record(ctx, c, c.base.Version, tags)
 }
 
-func (p *pass) create(ctx context.Context, c *Change) (int64, error) {
+func (p *pass) create(ctx context.Context, c *Change, body *pipeline.Node) (int64, error) {
 	tags := p.marks(c, 1)
-	reply, err := p.Target.Writer.Create(ctx, c.body, tags)
+	reply, err := p.Target.Writer.Create(ctx, body, tags)
 	if err != nil && !isDoubt(err) && live.ClassOf(err) != live.NameInUse {
 		return 0, err
 	}
@@ -277,8 +283,8 @@ func (p *pass) create(ctx context.Context, c *Change) (int64, error) {
 	return reply.Version, nil
 }
 
-func (p *pass) update(ctx context.Context, c *Change, tags map[string]string) (int64, error) {
-	reply, err := p.Target.Writer.Update(ctx, c.body)
+func (p *pass) update(ctx context.Context, c *Change, body *pipeline.Node, tags map[string]string) (int64, error) {
+	reply, err := p.Target.Writer.Update(ctx, body)
 	if err != nil && !isDoubt(err) {
 		return c.base.Version, err
 	}
@@ -371,6 +377,9 @@ func (p *pass) marks(c *Change, version int64) map[string]string {
 		tags = map[string]string{}
 	}
 	tags[TagManagedBy], tags[TagSource], tags[TagApplied] = p.Instance, c.wanted.sourceTag(), r.String()
+	if c.seal != "" {
+		tags[TagSecrets] = c.seal
+	}
 	return tags
 }
 

@@ -18,7 +18,7 @@ const (
 
 // failure is what is remembered of a change that failed.
 type failure struct {
-	what  string // version and digest: once either moves, it is another change
+	what  string // version, digest and secrets: once one of them moves, it is another change
 	times int
 	until time.Time
 	err   error
@@ -81,7 +81,7 @@ func (c *Change) fingerprint() string {
 	if c.wanted != nil {
 		digest = c.wanted.Document.Digest
 	}
-	return fmt.Sprint(c.Verb, c.base.Version, digest)
+	return fmt.Sprint(c.Verb, c.base.Version, digest, c.secrets)
 }
 
 // gone notes that a pipeline's file is not there and returns since when that has been seen.

@@ -37,6 +37,8 @@ type Reader interface {
 	Tags(ctx context.Context, name string) (map[string]string, error)
 	// Running returns the executions that an update would cancel.
 	Running(ctx context.Context, name string) ([]live.Execution, error)
+	// SecretVersion returns the version of a secret that a reference means now, without reading its value.
+	SecretVersion(ctx context.Context, ref pipeline.Reference) (string, error)
 }
 
 // Writer makes one attempt per call. After an error that is a doubt (see [live.Error]) the call may or may not
@@ -47,4 +49,7 @@ type Writer interface {
 	Delete(ctx context.Context, name string) error
 	Tag(ctx context.Context, name string, tags map[string]string) error
 	Untag(ctx context.Context, name string, keys []string) error
+	// Secret returns what a reference stands for, for a Create or an Update at once, and its version. It may be asked
+	// again. The value is in no error.
+	Secret(ctx context.Context, ref pipeline.Reference) (value, version string, err error)
 }

@@ -361,10 +361,10 @@ func (e *env) check(in Input, r *Report) {
 }
 
 func (e *env) checkWrites(in Input, held map[string]Hold, cancels map[string]int) {
-	content, last := map[string]int{}, map[string]*call{} // :: name → writes of content, its latest read of tags
+	content, latest := map[string]int{}, map[string]*call{} // :: name → writes of content, its latest read of tags
 	for i, c := range e.fake.calls {
 		if c.op == "Tags" {
-			last[c.name] = c
+			latest[c.name] = c
 		}
 		if !c.writes() {
 			continue
@@ -384,13 +384,17 @@ func (e *env) checkWrites(in Input, held map[string]Hold, cancels map[string]int
 		if c.running > 0 && cancels[c.name] != c.running {
 			e.fatal("%s cancels %d executions and says %d", c, c.running, cancels[c.name])
 		}
-		if before := e.fake.calls[i-1]; c.op == "Create" {
+		last := i - 1
+		for last > 0 && e.fake.calls[last].op == "Secret" { // read at the last moment
+			last--
+		}
+		if before := e.fake.calls[last]; c.op == "Create" {
 			if before.op != "Pipeline" || before.name != c.name || !before.absent {
 				e.fatal("%s without AWS having said just before that there is none", c)
 			}
 			continue
 		}
-		tags := last[c.name]
+		tags := latest[c.name]
 		if content[c.name] > 0 && c.op == "Tag" && tags == nil {
 			continue // after a create nothing of ours is missing; it does not happen
 		}
@@ -404,7 +408,7 @@ func (e *env) checkWrites(in Input, held map[string]Hold, cancels map[string]int
 		}
 		from := slices.Index(e.fake.calls, tags)
 		for _, between := range e.fake.calls[from:i] {
-			if between.name != c.name {
+			if between.name != c.name && between.op != "Secret" {
 				e.fatal("%s, but its tags were read in an earlier attempt: %v", c, e.fake.calls[from:i+1])
 			}
 		}

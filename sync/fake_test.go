@@ -28,6 +28,8 @@ type fake struct {
 	tagsErr  error                    // of the tag listing
 	untagged map[string]bool          // names that the tag listing does not have
 	onWrite  func(call)               // sees every write before it happens
+
+	secrets map[string][]string // :: name → the values of its versions
 }
 
 type fakePipeline struct {
@@ -40,7 +42,8 @@ type fakePipeline struct {
 
 // call is one call as the fake saw it.
 type call struct {
-	op, name string
+	op, name string            // name is of a pipeline
+	secret   string            // the name of one
 	tags     map[string]string // that Tags returned, or that Create and Tag set
 	absent   bool              // Pipeline said so
 	running  int               // executions that an Update cancels
@@ -193,6 +196,34 @@ func (f *fake) Running(ctx context.Context, name string) ([]live.Execution, erro
 		return slices.Clone(p.running), nil
 	}
 	return nil, f.fail("ListPipelineExecutions", name, live.NotFound, false)
+}
+
+func (f *fake) SecretVersion(ctx context.Context, ref pipeline.Reference) (string, error) {
+	c, s := f.enter(ctx, call{op: "SecretVersion", secret: ref.ID})
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := s.error(f, c); err != nil {
+		return "", err
+	}
+	versions := f.secrets[ref.ID]
+	if len(versions) == 0 {
+		return "", f.fail("DescribeSecret", ref.ID, live.NotFound, false)
+	}
+	return fmt.Sprint("v", len(versions)), nil
+}
+
+func (f *fake) Secret(ctx context.Context, ref pipeline.Reference) (value, version string, err error) {
+	c, s := f.enter(ctx, call{op: "Secret", secret: ref.ID})
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := s.error(f, c); err != nil {
+		return "", "", err
+	}
+	versions := f.secrets[ref.ID]
+	if len(versions) == 0 {
+		return "", "", f.fail("GetSecretValue", ref.ID, live.NotFound, false)
+	}
+	return versions[len(versions)-1], fmt.Sprint("v", len(versions)), nil
 }
 
 func (f *fake) Create(ctx context.Context, declaration *pipeline.Node, tags map[string]string) (live.Pipeline, error) {

@@ -32,6 +32,7 @@ const (
 	CauseDrift       Cause = "drift"       // somebody changed or deleted the live pipeline
 	CauseBoth        Cause = "git+drift"   // both
 	CauseUnexplained Cause = "unexplained" // the live pipeline differs though neither its version nor the file moved
+	CauseRotation    Cause = "rotation"    // nothing differs; a secret that the file refers to has another version than was applied
 	CauseUnadopted   Cause = "unadopted"   // nothing differs; the pipeline is not marked as ours yet
 	CauseRecord      Cause = "record"      // nothing differs; our record of that is out of date
 )
@@ -92,6 +93,7 @@ type facts struct {
 	moved     bool // the live version moved since the record
 	handed    bool // the tags name another source than the one that wants it now, which would cost the ownership once that one goes
 	content   content
+	rotated   bool // a secret that the file refers to is not the version that was applied
 	byGit     bool // history says that the live content is git's or our own, not a person's
 	rewritten bool // the record's commit was pushed away by another history
 	fought    bool // an unexplained difference was written away once already
@@ -120,6 +122,10 @@ func judge(f facts, mode Mode, adopt Adoption) verdict {
 		return verdict{StatusMissing, Create, CauseGit, HoldNone}
 	case f.content == unread:
 		return verdict{status: StatusSynced}
+	case f.content == equal && f.rotated && f.owner == Managed && f.desired:
+		return verdict{StatusPending, Update, CauseGit, HoldNone}
+	case f.content == equal && f.rotated && f.owner == Managed:
+		return verdict{StatusPending, Update, CauseRotation, HoldNone}
 	case f.content == equal:
 		return judgeEqual(f, adopt)
 	case !f.recorded || f.owner != Managed:

@@ -29,6 +29,11 @@ func TestJudge(t *testing.T) {
 			verdict{StatusDrifted, Update, CauseUnexplained, HoldDrift}, verdict{StatusDrifted, Update, CauseUnexplained, HoldNone}},
 		{"nothing moved, equal", ours(facts{content: equal}), "", same, same},
 
+		{"a secret was rotated", ours(facts{content: equal, rotated: true}), "",
+			verdict{StatusPending, Update, CauseRotation, HoldNone}, verdict{StatusPending, Update, CauseRotation, HoldNone}},
+		{"another secret, or git moved and one was rotated", ours(facts{desired: true, content: equal, rotated: true}), "",
+			verdict{StatusPending, Update, CauseGit, HoldNone}, verdict{StatusPending, Update, CauseGit, HoldNone}},
+
 		{"git moved, equal", ours(facts{desired: true, content: equal}), "",
 			verdict{StatusSynced, Tag, CauseRecord, HoldNone}, verdict{StatusSynced, Tag, CauseRecord, HoldNone}},
 		{"live moved, equal", ours(facts{moved: true, content: equal}), "",

@@ -135,6 +135,9 @@ func (p *pass) identify() {
 		if c.wanted != nil {
 			fmt.Fprintln(h, c.wanted.Document.Digest)
 		}
+		if c.Cause == CauseRotation { // which has no edits
+			fmt.Fprintln(h, c.secrets)
+		}
 		for _, e := range c.Edits {
 			fmt.Fprintln(h, e.Path, e.From, e.Old, e.New)
 		}

@@ -71,6 +71,7 @@ type pass struct {
 	listed   map[string]*live.Summary
 	checked  map[string]time.Time // :: source → when it was last found not to have moved; "" for all of them
 	report   *Report
+	vault    vault
 }
 
 // Pass looks at one target once: what is wanted, what is live, what differs and why, and writes what may be

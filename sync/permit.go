@@ -83,36 +83,49 @@ func (c *consideration) unknownFields(change *Change) (Hold, string) {
 
 // maskedSecrets holds changes that could lose a secret. AWS keeps it only if the mask is sent back for the
 // same action of the same stage with nothing else of it changed; a new action cannot have a mask at all
-// (CP-A05).
+// (CP-A05). What the file refers to is sent whole, and cannot be lost.
 func (c *consideration) maskedSecrets(change *Change) (Hold, string) {
 	if change.Verb != Update && change.Verb != Create {
 		return HoldNone, ""
 	}
-	before := masked(c.base.Declaration)
-	for path, key := range masked(change.body) {
-		if before[path] == "" {
-			return HoldMaskedSecret, fmt.Sprintf("%s has %s for %s, which AWS takes only for an action that already has the secret: %s", path, pipeline.Mask, key, secretHelp)
+	before, after := secretsIn(c.base.Declaration, isMask), secretsIn(change.body, isMask)
+	sent := secretsIn(change.body, pipeline.Refers)
+	for _, s := range after {
+		if !slices.Contains(before, s) {
+			return HoldMaskedSecret, fmt.Sprintf("%s has %s for %s, which AWS takes only for an action that already has the secret: %s", s.action, pipeline.Mask, s.key, secretHelp)
+		}
+		if i := slices.IndexFunc(sent, func(o secretPlace) bool { return o.action == s.action }); i >= 0 {
+			return HoldMaskedSecret, fmt.Sprintf("%s refers to a secret for %s and has %s for %s, which AWS may lose when the other changes: refer to both", s.action, sent[i].key, pipeline.Mask, s.key)
 		}
 	}
-	for path, key := range before {
-		// An action that goes as a whole takes its secret along, and so does one that becomes another type.
-		if slices.ContainsFunc(change.Edits, func(e differ.Edit) bool { return strings.HasPrefix(e.Path, path+"/actionTypeId/") }) {
-			continue
-		}
-		if slices.ContainsFunc(change.Edits, func(e differ.Edit) bool {
-			return e.New != nil && e.Path == path || strings.HasPrefix(e.Path, path+"/")
-		}) {
-			return HoldMaskedSecret, fmt.Sprintf("the change touches %s, whose secret %s AWS does not show and would lose: %s", path, key, secretHelp)
+	for _, s := range before {
+		if !slices.Contains(sent, s) && loses(change.Edits, s.action) {
+			return HoldMaskedSecret, fmt.Sprintf("the change touches %s, whose secret %s AWS does not show and would lose: %s", s.action, s.key, secretHelp)
 		}
 	}
 	return HoldNone, ""
 }
 
-const secretHelp = "make this change in AWS, or move the source to a connection (CodeStarSourceConnection), which needs no secret"
+// loses reports whether edits change an action that stays. One that goes as a whole takes its secret along, and so
+// does one that becomes another type.
+func loses(edits []differ.Edit, action string) bool {
+	touched := false
+	for _, e := range edits {
+		if strings.HasPrefix(e.Path, action+"/actionTypeId/") {
+			return false
+		}
+		touched = touched || e.New != nil && e.Path == action || strings.HasPrefix(e.Path, action+"/")
+	}
+	return touched
+}
 
-// masked returns the actions that hold a masked secret, :: path → configuration key.
-func masked(declaration *pipeline.Node) map[string]string {
-	found := map[string]string{}
+const secretHelp = "write a reference such as {{resolve:secretsmanager:NAME:SecretString:KEY}} or {{resolve:ssm-secure:NAME}} for the secret, make this change in AWS, or move the source to a connection (CodeStarSourceConnection), which needs no secret"
+
+// secretPlace is a configuration key of an action.
+type secretPlace struct{ action, key string }
+
+// secretsIn returns the configuration keys of which is holds.
+func secretsIn(declaration *pipeline.Node, is func(action *pipeline.Node, key string) bool) (found []secretPlace) {
 	for _, stage := range declaration.List("stages") {
 		for _, action := range stage.List("actions") {
 			config := action.Get("configuration")
@@ -120,13 +133,17 @@ func masked(declaration *pipeline.Node) map[string]string {
 				continue
 			}
 			for _, m := range config.Members {
-				if m.Value.Kind == pipeline.String && m.Value.Text == pipeline.Mask {
-					found["/stages/"+stage.Str("name")+"/actions/"+action.Str("name")] = m.Name
+				if is(action, m.Name) {
+					found = append(found, secretPlace{"/stages/" + stage.Str("name") + "/actions/" + action.Str("name"), m.Name})
 				}
 			}
 		}
 	}
 	return found
+}
+
+func isMask(action *pipeline.Node, key string) bool {
+	return action.Str("configuration", key) == pipeline.Mask
 }
 
 // renamed holds the create of a pipeline whose file stood for another one before, until somebody names it: a

@@ -107,6 +107,9 @@ type consideration struct {
 	diff    differ.Diff
 	ignored []differ.Edit // differences that the configuration accepts; they are not in diff
 
+	secrets map[pipeline.Reference]string // the versions that are current; nil where nobody looked
+	rotated []pipeline.Reference          // those of which another version was applied
+
 	tagDiff   []differ.Edit
 	tagMoves  []string // the paths of the tags that the file changed since the record
 	tagsKnown bool     // whether tagMoves could be found out
@@ -132,22 +135,27 @@ func (c *consideration) gather(ctx context.Context) error {
 		return err
 	}
 	c.compareTags()
-	inSync := c.facts.upToDate()
+	inSync := c.facts.upToDate() && !c.unsealed()
 	if inSync && !c.Sweep && len(c.tagDiff) == 0 && !c.Target.Memory.isOdd(c.name, c.l.Version) {
 		return nil
 	}
 	if err := c.compareContent(ctx); err != nil {
 		return err
 	}
+	err := c.lookAtSecrets(ctx)
+	c.compareSecrets()
+	if err == nil {
+		err = c.confirmRecord(ctx)
+	}
 	// What a sweep has found must not be forgotten by the passes until the next one.
-	c.Target.Memory.odd(c.name, c.l.Version, inSync && c.facts.content == differs)
-	return c.confirmRecord(ctx)
+	c.Target.Memory.odd(c.name, c.l.Version, inSync && (c.facts.content == differs || c.facts.rotated || err != nil))
+	return err
 }
 
 // confirmRecord reads the tags themselves where the listing of tags, which lags behind, shows an outdated
 // record, or tags that differ, on a pipeline that is as wanted: often there is nothing to mend.
 func (c *consideration) confirmRecord(ctx context.Context) error {
-	if c.facts.content != equal || c.facts.owner != Managed || c.facts.upToDate() && len(c.tagDiff) == 0 {
+	if c.facts.content != equal || c.facts.owner != Managed || c.facts.upToDate() && len(c.tagDiff) == 0 && !c.facts.rotated {
 		return nil
 	}
 	tags, err := c.Target.Live.Tags(ctx, c.name)
@@ -162,6 +170,7 @@ func (c *consideration) confirmRecord(ctx context.Context) error {
 		return err
 	}
 	c.compareTags()
+	c.compareSecrets()
 	return nil
 }
 
@@ -361,11 +370,15 @@ func (c *consideration) decide() *Change {
 			change.untag = append(change.untag, strings.NewReplacer("~1", "/", "~0", "~").Replace(strings.TrimPrefix(e.Path, "/tags/")))
 		}
 	}
+	if len(c.secrets) > 0 {
+		change.secrets = sealTag(c.secrets)
+	}
 	if t := c.carriedType(); t != nil && t.Text != "V1" && v.verb == Update { // V1 is what AWS assumes anyway
 		change.Notes = append(change.Notes, fmt.Sprintf("the file does not say pipelineType; the live one, %s, is kept", t.Text))
 	}
 	if v.verb == Update {
 		change.Notes = append(change.Notes, c.carried()...)
+		change.Notes = append(change.Notes, c.rotations()...)
 	}
 	if v.cause == CauseBoth {
 		change.Notes = append(change.Notes, c.bothSides()...)

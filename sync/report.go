@@ -72,6 +72,8 @@ type Change struct {
 	body     *pipeline.Node    // what is sent
 	tags     map[string]string // to be set, our own aside
 	untag    []string
+	seal     string // the value of TagSecrets, once secrets were read for it; "" where none is sent
+	secrets  string // the same as it was planned; "" where nobody looked
 	parallel bool
 
 	version    int64 // live, after the change was made
@@ -110,6 +112,9 @@ func (c *Change) Sentence() string {
 	case Create:
 		return "create; AWS starts its first execution at once"
 	case Update:
+		if c.Cause == CauseRotation {
+			return "update, to send a secret as it is now; no execution is started"
+		}
 		return "update; no execution is started"
 	case Delete:
 		return "delete; no file wants it any more"
