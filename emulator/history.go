@@ -14,6 +14,7 @@ type Call struct {
 	Region    string    `json:"region"`
 	Operation string    `json:"operation"`
 	Pipeline  string    `json:"pipeline,omitempty"` // empty: the request names none
+	Secret    string    `json:"secret,omitempty"`   // the name or ARN of the secret or parameter that the request names; never its value
 	Status    int       `json:"status"`             // HTTP status sent; 0: no reply was sent
 	Code      string    `json:"code,omitempty"`     // error code sent
 	Fault     string    `json:"fault,omitempty"`    // actions of the faults that hit it, joined by "+"

@@ -110,6 +110,12 @@ func (s *Server) accept(r *http.Request) *call {
 		c.refused = err
 	}
 	c.record.Pipeline = subject(c.input)
+	switch c.record.Operation {
+	case "DescribeSecret", "GetSecretValue":
+		c.record.Secret = text(c.input, "SecretId")
+	case "GetParameter":
+		c.record.Secret = text(c.input, "Name")
+	}
 	return c
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/plumbline/plumbline/config"
+	"github.com/plumbline/plumbline/sync"
 )
 
 func doctorCommand(a *app) *cobra.Command {
@@ -29,7 +30,8 @@ allowance of requests.
 
 Nothing is changed. Permissions to read are checked by reading one page. Those to set and
 remove tags are checked by setting and removing none, on a pipeline that does not exist.
-Those to create, update, delete and pass a role cannot be checked without a write, so
+Secrets that files refer to are looked
+at, and not read. Permissions to create, update, delete and pass a role cannot be checked without a write, so
 they are not. Each permission takes one call to AWS.
 
 Exit codes: 0 all is well, or there are warnings only; 1 something failed.`,
@@ -148,6 +150,14 @@ type doctor struct {
 	cfg *config.Config // nil where it cannot be used
 
 	counts fleetCounts
+	read   readFiles
+}
+
+// readFiles is what the sections of sources read, for those of targets, which wait for them.
+type readFiles struct {
+	stdsync.Mutex
+	origins []sync.Origin
+	sources stdsync.WaitGroup
 }
 
 // fleetCounts is what the sections find out for the last one.

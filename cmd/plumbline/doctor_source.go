@@ -37,7 +37,9 @@ func (d *doctor) sources() []*section {
 
 // source looks at the one source of a configuration, or of the flags.
 func (d *doctor) source(name string, cfg *config.Config) *section {
+	d.read.sources.Add(1)
 	return &section{Name: "Source " + name, look: func(ctx context.Context, s *section) {
+		defer d.read.sources.Done()
 		snapshot, o, done := d.readSource(ctx, s, cfg)
 		defer done()
 		if o == nil {
@@ -48,6 +50,9 @@ func (d *doctor) source(name string, cfg *config.Config) *section {
 		s.check(ctx, "files", func(context.Context) finding {
 			from := o.Origin
 			from.Snapshot = snapshot
+			d.read.Lock()
+			d.read.origins = append(d.read.origins, from)
+			d.read.Unlock()
 			tree := sync.Read([]sync.Origin{from}, targetNames(d.cfg))
 			d.counts.Lock()
 			d.counts.files += tree.Files()

@@ -12,6 +12,8 @@ import (
 
 	"github.com/plumbline/plumbline/config"
 	"github.com/plumbline/plumbline/live"
+	"github.com/plumbline/plumbline/pipeline"
+	"github.com/plumbline/plumbline/sync"
 )
 
 // targets makes a section for each target that the flags leave.
@@ -96,6 +98,7 @@ func (p *patient) examine(ctx context.Context) (pipelines int, ok bool) {
 	pipelines, more, ok := p.list(ctx)
 	p.reads(ctx)
 	p.writes(ctx)
+	p.secrets(ctx)
 	if !ok {
 		p.tell("allowance of requests", notLooked("the pipelines cannot be counted"))
 		return 0, false
@@ -258,6 +261,47 @@ func (p *patient) writes(ctx context.Context) {
 		})
 	}
 	p.tell("codepipeline:CreatePipeline, UpdatePipeline, DeletePipeline, iam:PassRole", notLooked("not checked: would need a write"))
+}
+
+// secrets looks at each secret that the files refer to, once they were read. Their values are not asked for.
+func (p *patient) secrets(ctx context.Context) {
+	d := p.doctor
+	d.read.sources.Wait()
+	target := pipeline.Target{
+		Name: p.config.Name, Region: p.config.Region, Account: p.config.Account, Partition: pipeline.Partition(p.config.Region), Vars: p.config.Vars,
+		Rules: severities(d.cfg), Allow: (*pipeline.Fences)(&p.config.Policy.Allow),
+	}
+	if id, err := p.aws.Identity(ctx); err == nil {
+		target.Account = id.Account
+	}
+	refs := referencesOf(sync.Read(d.read.origins, targetNames(d.cfg)).For(target))
+	if len(refs) == 0 {
+		return
+	}
+	p.check(ctx, "secrets", func(ctx context.Context) finding {
+		for _, ref := range refs {
+			_, err := p.aws.SecretVersion(ctx, ref)
+			if err == nil {
+				continue
+			}
+			f := p.secretFailed(ref, err)
+			f.Detail = ref.What() + ": " + f.Detail
+			return f
+		}
+		return fine("%s of the files can be looked at; whether the values may be read is not checked", count(len(refs), "secret"))
+	})
+}
+
+func (p *patient) secretFailed(ref pipeline.Reference, err error) finding {
+	switch class := live.ClassOf(err); {
+	case class == live.NotFound:
+		return broken(fmt.Sprintf("make %s in the account and region of target %s, or mend the files that refer to it", ref.What(), p.config.Name), "%v", err)
+	case class == live.Invalid:
+		return broken(fmt.Sprintf("mend %s, or the files that refer to it", ref.What()), "%v", err)
+	case ref.Service == pipeline.ParameterStore:
+		return p.callFailed("ssm:GetParameter", err)
+	}
+	return p.callFailed("secretsmanager:DescribeSecret and secretsmanager:GetSecretValue", err)
 }
 
 // allowed is the finding for a call that tells by its answer whether it is allowed.

@@ -39,6 +39,9 @@ type policyBuilder struct {
 	regions     []string
 	pass        []string // roles that pipelines name
 	assumes     []string // roles to take
+	secrets     []string // ARNs of secrets that files refer to
+	values      []string // of those, the ones whose values are sent
+	parameters  []string // ARNs of parameters that files refer to
 }
 
 // policy returns the statements for all permissions of the table in live.
@@ -57,6 +60,9 @@ func (b policyBuilder) policy() iamPolicy {
 		add("ListPipelines", actions(live.AnyLevel, false), []string{"*"}, equals("aws:RequestedRegion", b.regions...))
 	}
 	add("WritePipelines", actions(live.PipelineLevel, true), b.write, nil)
+	add("LookAtSecrets", without(actions(live.SecretLevel, false), revealing()), b.secrets, nil)
+	add("ReadSecrets", revealing(), b.values, nil)
+	add("ReadParameters", actions(live.ParameterLevel, false), b.parameters, nil)
 	add("PassRoles", []string{"iam:PassRole"}, b.pass, equals("iam:PassedToService", "codepipeline.amazonaws.com"))
 	add("AssumeRoles", actions(live.RoleLevel, false), b.assumes, nil)
 	if len(b.read) > 0 {
@@ -73,6 +79,20 @@ func actions(level live.Level, write bool) (names []string) {
 		}
 	}
 	return names
+}
+
+// revealing returns the actions that read the values of secrets.
+func revealing() (names []string) {
+	for _, p := range live.Permissions() {
+		if p.Reveal {
+			names = append(names, p.Action)
+		}
+	}
+	return names
+}
+
+func without(names, others []string) []string {
+	return slices.DeleteFunc(names, func(name string) bool { return slices.Contains(others, name) })
 }
 
 func distinct(values []string) []string {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/plumbline/plumbline/config"
 	"github.com/plumbline/plumbline/pipeline"
+	"github.com/plumbline/plumbline/sync"
 )
 
 // iamFlags are those of iam-policy.
@@ -20,6 +21,9 @@ type iamFlags struct {
 	base      bool
 	passRoles []string
 	only      []string // targets
+	files     bool     // read files that are on a server too
+
+	tree *sync.Tree // what the files hold, once they were read
 }
 
 func iamPolicyCommand(a *app) *cobra.Command {
@@ -30,6 +34,9 @@ func iamPolicyCommand(a *app) *cobra.Command {
 		Long: `Print the IAM policy that the configuration needs: the calls that plumbline makes and no
 other, in the accounts and regions of the targets. Targets that are readOnly get no write.
 AWS is not asked.
+
+Secrets that the pipeline files refer to are named one by one. For that the files are read
+if they are on this machine, if roles are looked for in them, or with --files.
 
 Writing a pipeline hands over the roles that it names. They are those of --pass-role, or of
 the target's policy.allow.roles, or else those that the pipeline files name today.
@@ -53,6 +60,7 @@ Exit codes: 0 done; 1 an error.`,
 	cmd.Flags().StringArrayVar(&f.passRoles, "pass-role", nil, "role that pipelines run as: an ARN, or a name in the account of each target; * stands for any text. May be given several times")
 	cmd.Flags().StringSliceVar(&f.only, "target", nil, "only the policies of the identities that these targets are reached with")
 	cmd.Flags().BoolVar(&f.base, "base", false, "only the policy of the credentials that plumbline starts with")
+	cmd.Flags().BoolVar(&f.files, "files", false, "read the pipeline files, for the secrets that they refer to, also where they are on a server")
 	cmd.MarkFlagsMutuallyExclusive("target", "base")
 	return cmd
 }
@@ -79,8 +87,9 @@ func (a *app) iamPolicy(ctx context.Context, f *iamFlags) error {
 	if err != nil {
 		return err
 	}
+	secrets := a.secretsToRead(ctx, f, cfg, chosen)
 	for _, id := range chosen {
-		if err := id.grant(roles); err != nil {
+		if err := id.grant(roles, secrets); err != nil {
 			return err
 		}
 		a.iamNotes(id)
@@ -159,12 +168,13 @@ func accountOf(t config.Target, otherwise string) string {
 
 // grant makes the policy of an identity. It fails where pipelines would be written and no role is known: AWS would
 // refuse each create and update.
-func (id *identity) grant(roles rolesByTarget) error {
+func (id *identity) grant(roles rolesByTarget, secrets secretsByTarget) error {
 	b := policyBuilder{assumes: id.Assumes}
 	for _, t := range id.targets {
 		arn := "arn:" + pipeline.Partition(t.Region) + ":codepipeline:" + t.Region + ":" + accountOf(t, "*") + ":*"
 		b.read = append(b.read, arn)
 		b.regions = append(b.regions, t.Region)
+		b.addSecrets(t, secrets[t.Name])
 		if !t.Policy.ReadOnly {
 			b.write = append(b.write, arn)
 			b.pass = append(b.pass, roles[t.Name]...)

@@ -15,6 +15,7 @@ import (
 	"github.com/plumbline/plumbline/config"
 	"github.com/plumbline/plumbline/emulator"
 	"github.com/plumbline/plumbline/live"
+	"github.com/plumbline/plumbline/pipeline"
 )
 
 // allows evaluates a policy as IAM does: one matching Deny forbids, else one matching Allow allows. A condition on a
@@ -38,7 +39,7 @@ func (p iamPolicy) allows(action, resource string, request map[string]string) bo
 }
 
 func like(pattern, text string) bool {
-	return regexp.MustCompile("^" + strings.ReplaceAll(regexp.QuoteMeta(pattern), `\*`, ".*") + "$").MatchString(text)
+	return regexp.MustCompile("^" + strings.NewReplacer(`\*`, ".*", `\?`, ".").Replace(regexp.QuoteMeta(pattern)) + "$").MatchString(text)
 }
 
 const (
@@ -71,8 +72,37 @@ policy: {mode: apply}
 aws: {requestsPerSecond: 500, burst: 500, writesPerSecond: 500}
 `)
 	w.write("pipelines/web.json", demoFile("web.json"))
+	w.write("pipelines/skill.json", skillFile)
+	for region, account := range map[string]string{"us-east-1": baseAccount, "eu-west-1": roleAccount} {
+		_, err := w.server.SetSecret(emulator.Secret{Account: account, Region: region, Name: "alexa", Value: `{"client":"s3cret"}`})
+		_, err2 := w.server.SetParameter(emulator.Parameter{Account: account, Region: region, Name: "/prod/alexa", Value: "s3cret"})
+		if err := errors.Join(err, err2); err != nil {
+			t.Fatal(err)
+		}
+	}
 	return w
 }
+
+// skillFile refers to two secrets.
+const skillFile = `{
+  "name": "skill",
+  "roleArn": "arn:aws:iam::${target.account}:role/pipelines",
+  "artifactStore": {"type": "S3", "location": "artifacts"},
+  "pipelineType": "V2",
+  "stages": [
+    {"name": "Source", "actions": [{
+      "name": "Code", "actionTypeId": {"category": "Source", "owner": "AWS", "provider": "S3", "version": "1"},
+      "configuration": {"S3Bucket": "code", "S3ObjectKey": "skill.zip", "PollForSourceChanges": "false"},
+      "outputArtifacts": [{"name": "Code"}]
+    }]},
+    {"name": "Deploy", "actions": [{
+      "name": "Publish", "actionTypeId": {"category": "Deploy", "owner": "ThirdParty", "provider": "AlexaSkillsKit", "version": "1"},
+      "configuration": {"ClientId": "client", "SkillId": "skill",
+        "ClientSecret": "{{resolve:secretsmanager:alexa:SecretString:client}}", "RefreshToken": "{{resolve:ssm-secure:/prod/alexa}}"},
+      "inputArtifacts": [{"name": "Code"}]
+    }]}
+  ]
+}`
 
 func (w *iamWorld) write(name, text string) {
 	path := filepath.Join(w.dir, name)
@@ -122,6 +152,10 @@ func (w *iamWorld) denied(policies map[string]iamPolicy, used map[string]bool) (
 			continue
 		case c.Operation == "AssumeRole":
 			resource = takenRole
+		case c.Operation == "GetParameter":
+			resource = "arn:aws:ssm:" + c.Region + ":" + c.Account + ":parameter" + c.Secret
+		case c.Secret != "":
+			resource = "arn:aws:secretsmanager:" + c.Region + ":" + c.Account + ":secret:" + c.Secret + "-AbCdEf"
 		case c.Pipeline != "":
 			resource = "arn:aws:codepipeline:" + c.Region + ":" + c.Account + ":" + c.Pipeline
 		}
@@ -167,6 +201,8 @@ func TestPolicySuffices(t *testing.T) {
 	w.write("pipelines/api.json", demoFile("api.json"))
 	w.run("apply")
 	check("apply", readWrite)
+	w.run("plan", "--sweep")
+	check("a sweep", readOnly)
 	for _, target := range []string{"us-east-1", "eu-west-1"} {
 		everyMethod(t, target)
 	}
@@ -177,6 +213,13 @@ func TestPolicySuffices(t *testing.T) {
 		}
 	}
 	for account, p := range readWrite {
+		region := map[string]string{baseAccount: "us-east-1", roleAccount: "eu-west-1"}[account]
+		arn := "arn:aws:secretsmanager:" + region + ":" + account + ":secret:"
+		for resource, want := range map[string]bool{arn + "alexa-AbCdEf": true, arn + "alexa-other-AbCdEf": false, arn + "github-AbCdEf": false} {
+			if p.allows("secretsmanager:GetSecretValue", resource, nil) != want || readOnly[account].allows("secretsmanager:GetSecretValue", resource, nil) {
+				t.Errorf("GetSecretValue of %s is not %t, or read-only allows it", resource, want)
+			}
+		}
 		for _, action := range append([]string{"codepipeline:StartPipelineExecution", "iam:CreateRole", "sts:GetFederationToken"}, live.Secret...) {
 			if p.allows(action, "*", nil) || p.allows(action, "arn:aws:codepipeline:us-east-1:"+account+":web", nil) {
 				t.Errorf("the policy of %s allows %s", account, action)
@@ -208,11 +251,13 @@ func everyMethod(t *testing.T, region string) {
 	_, executionsErr := r.Executions(ctx, "web", 1)
 	_, runningErr := r.Running(ctx, "web")
 	_, failuresErr := r.Failures(ctx, "web")
+	_, _, secretErr := w.Secret(ctx, pipeline.Reference{Service: pipeline.SecretsManager, ID: "alexa", Key: "client"})
+	_, _, parameterErr := w.Secret(ctx, pipeline.Reference{Service: pipeline.ParameterStore, ID: "/prod/alexa"})
 	tagErr := w.Tag(ctx, "web", map[string]string{"a": "b"})
 	untagErr := w.Untag(ctx, "web", []string{"a"})
 	_, updateErr := w.Update(ctx, p.Declaration)
 	deleteErr := w.Delete(ctx, "web")
-	if err := errors.Join(inventoryErr, readErr, versionErr, tagsErr, executionsErr, runningErr, failuresErr, tagErr, untagErr, updateErr, deleteErr); err != nil {
+	if err := errors.Join(inventoryErr, readErr, versionErr, tagsErr, executionsErr, runningErr, failuresErr, secretErr, parameterErr, tagErr, untagErr, updateErr, deleteErr); err != nil {
 		t.Error(err)
 	}
 }
@@ -221,7 +266,7 @@ func everyMethod(t *testing.T, region string) {
 func TestPolicyEvaluator(t *testing.T) {
 	roles := rolesByTarget{"us": {"arn:aws:iam::111122223333:role/p-*"}}
 	id := &identity{targets: []config.Target{{Name: "us", Region: "us-east-1", Account: baseAccount}}}
-	if err := id.grant(roles); err != nil {
+	if err := id.grant(roles, nil); err != nil {
 		t.Fatal(err)
 	}
 	const web = "arn:aws:codepipeline:us-east-1:111122223333:web"

@@ -10,6 +10,7 @@ import (
 
 	"github.com/plumbline/plumbline/config"
 	"github.com/plumbline/plumbline/pipeline"
+	"github.com/plumbline/plumbline/sync"
 )
 
 // rolesByTarget are the roles to hand over, as ARNs; * and ? stand for what they do in a policy.
@@ -54,23 +55,11 @@ func (a *app) rolesToPass(ctx context.Context, f *iamFlags, cfg *config.Config, 
 
 // rolesInFiles adds the roles that the sources' pipelines name.
 func (a *app) rolesInFiles(ctx context.Context, f *iamFlags, cfg *config.Config, targets []config.Target, roles rolesByTarget) error {
-	stateDir, err := a.writableState(cfg)
-	if err != nil {
-		return err
-	}
-	w := &world{cfg: cfg}
-	if w.origins, err = a.openOrigins(cfg, &f.worldFlags, nil, stateDir); err != nil {
-		return err
-	}
-	tree, err := w.read(ctx)
-	if err != nil {
+	if err := a.readFiles(ctx, f, cfg); err != nil {
 		return err
 	}
 	for _, t := range targets {
-		desired := tree.For(pipeline.Target{
-			Name: t.Name, Region: t.Region, Account: accountOf(t, unknownAccount), Partition: pipeline.Partition(t.Region), Vars: t.Vars,
-			Rules: severities(cfg), Allow: (*pipeline.Fences)(&t.Policy.Allow),
-		})
+		desired := f.desired(cfg, t)
 		if pipeline.HasErrors(desired.Problems) {
 			a.note("target %s: some files have errors, and roles that only they name may be missing; `plumbline validate` shows them", t.Name)
 		}
@@ -81,6 +70,31 @@ func (a *app) rolesInFiles(ctx context.Context, f *iamFlags, cfg *config.Config,
 		}
 	}
 	return nil
+}
+
+// readFiles reads the sources, once.
+func (a *app) readFiles(ctx context.Context, f *iamFlags, cfg *config.Config) error {
+	if f.tree != nil {
+		return nil
+	}
+	stateDir, err := a.writableState(cfg)
+	if err != nil {
+		return err
+	}
+	w := &world{cfg: cfg}
+	if w.origins, err = a.openOrigins(cfg, &f.worldFlags, nil, stateDir); err != nil {
+		return err
+	}
+	f.tree, err = w.read(ctx)
+	return err
+}
+
+// desired returns what the files want of a target.
+func (f *iamFlags) desired(cfg *config.Config, t config.Target) *sync.Desired {
+	return f.tree.For(pipeline.Target{
+		Name: t.Name, Region: t.Region, Account: accountOf(t, unknownAccount), Partition: pipeline.Partition(t.Region), Vars: t.Vars,
+		Rules: severities(cfg), Allow: (*pipeline.Fences)(&t.Policy.Allow),
+	})
 }
 
 // unknownAccount stands for the account of a target that only AWS could tell. No account has this number.
