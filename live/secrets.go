@@ -176,13 +176,13 @@ func usable(value string) error {
 }
 
 // parameter reads a SecureString, with its value in the clear or without it.
-func (r *Reader) parameter(ctx context.Context, ref pipeline.Reference, clear bool, read func(value, version string)) error {
+func (r *Reader) parameter(ctx context.Context, ref pipeline.Reference, decrypt bool, read func(value, version string)) error {
 	name := ref.ID
 	if ref.Version != "" {
 		name += ":" + ref.Version
 	}
-	decrypt := &pipeline.Node{Kind: pipeline.Bool, Text: strconv.FormatBool(clear)}
-	return r.callJSON(ctx, opGetParameter, ref.ID, object("Name", text(name), "WithDecryption", decrypt), func(reply *pipeline.Node) error {
+	flag := &pipeline.Node{Kind: pipeline.Bool, Text: strconv.FormatBool(decrypt)}
+	return r.callJSON(ctx, opGetParameter, ref.ID, object("Name", text(name), "WithDecryption", flag), func(reply *pipeline.Node) error {
 		p := reply.Get("Parameter")
 		version, kind, value := p.Int(0, "Version"), p.Str("Type"), ""
 		switch {
@@ -191,7 +191,7 @@ func (r *Reader) parameter(ctx context.Context, ref pipeline.Reference, clear bo
 		case kind != "SecureString":
 			return &Error{Class: Invalid, Message: "it is a " + clean(kind) + ", which everybody may read who may list it: keep it as a SecureString"}
 		}
-		if clear {
+		if decrypt {
 			value = p.Str("Value")
 			if err := usable(value); err != nil {
 				return err

@@ -30,9 +30,9 @@ allowance of requests.
 
 Nothing is changed. Permissions to read are checked by reading one page. Those to set and
 remove tags are checked by setting and removing none, on a pipeline that does not exist.
-Secrets that files refer to are looked
-at, and not read. Permissions to create, update, delete and pass a role cannot be checked without a write, so
-they are not. Each permission takes one call to AWS.
+Secrets that files refer to are looked at, not read. Permissions to create, update,
+delete and pass a role cannot be checked without a write, so they are not. Each
+permission takes one call to AWS, and so does each secret.
 
 Exit codes: 0 all is well, or there are warnings only; 1 something failed.`,
 		Example: `  plumbline doctor
