@@ -90,6 +90,14 @@ func (c *consideration) maskedSecrets(change *Change) (Hold, string) {
 	}
 	before, after := secretsIn(c.base.Declaration, isMask), secretsIn(change.body, isMask)
 	sent := secretsIn(change.body, pipeline.Refers)
+	// The rules let the file refer to secrets only where AWS hides them. What policy.ignore carries over from AWS has
+	// passed no rule: whoever may write a pipeline there must not get a secret written where it can be read.
+	written := secretsIn(c.w.Document.Declaration, pipeline.Refers)
+	for _, s := range sent {
+		if !slices.Contains(written, s) {
+			return HoldMaskedSecret, fmt.Sprintf("%s has in AWS a reference to a secret for %s, which policy.ignore would keep and the file does not have: remove it there", s.action, s.key)
+		}
+	}
 	for _, s := range after {
 		if !slices.Contains(before, s) {
 			return HoldMaskedSecret, fmt.Sprintf("%s has %s for %s, which AWS takes only for an action that already has the secret: %s", s.action, pipeline.Mask, s.key, secretHelp)

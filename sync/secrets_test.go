@@ -238,11 +238,30 @@ func TestMaskBesideReference(t *testing.T) {
 		{pipeline.Mask, pipeline.Mask, HoldNone}, {parameter, pipeline.Mask, HoldMaskedSecret},
 		{pipeline.Mask, githubToken, HoldMaskedSecret}, {parameter, githubToken, HoldNone},
 	} {
-		c0 := &consideration{base: live.Pipeline{Declaration: skill(pipeline.Mask, pipeline.Mask)}}
-		if hold, why := c0.maskedSecrets(&Change{Verb: Update, body: skill(c.secret, c.token)}); hold != c.want {
+		body := skill(c.secret, c.token)
+		given := &consideration{w: &Wanted{Document: &pipeline.Document{Declaration: body}}, base: live.Pipeline{Declaration: skill(pipeline.Mask, pipeline.Mask)}}
+		if hold, why := given.maskedSecrets(&Change{Verb: Update, body: body}); hold != c.want {
 			t.Errorf("%s, %s: %q %s", c.secret, c.token, hold, why)
 		}
 	}
+}
+
+// TestCarriedReference: what somebody wrote in AWS, and policy.ignore keeps, is never resolved.
+func TestCarriedReference(t *testing.T) {
+	bubble(t, "carried", func(t *testing.T) {
+		e := applied(t, Enforce)
+		e.fake.secrets = map[string][]string{"github": {"s3cret one"}}
+		e.fake.put(web(githubToken))
+		e.commit("web.json", strings.Replace(web("k1"), `"Wait"`, `"Pause"`, 1))
+		r := e.pass(func(in *Input) {
+			in.Target.Ignore = []Ignore{{Pipelines: []string{"*"}, Paths: []string{"/stages/Source/actions/Code/configuration/S3ObjectKey"}}}
+		})
+		if len(r.Changes) != 1 || r.Changes[0].Hold != HoldMaskedSecret || !strings.Contains(r.Changes[0].Reason, "policy.ignore") {
+			t.Errorf("%s%s", lines(r), explain(r))
+		}
+		e.wantWrites()
+		e.wantSecretCalls(0, 0)
+	})
 }
 
 // TestSealTag: as many secrets as a pipeline may refer to fit into a tag.
