@@ -145,7 +145,10 @@ func (c *cursor) move(offset int) (line, column int) {
 }
 
 // line returns the 1-based line of an offset.
-func (f *File) line(offset int) int { return sort.SearchInts(f.lines, offset+1) }
+func (f *File) line(offset int) int {
+	f.counted.Do(func() { f.lines = lineStarts(f.data) })
+	return sort.SearchInts(f.lines, offset+1)
+}
 
 // lineStarts returns the offset at which each line starts.
 func lineStarts(data []byte) []int {

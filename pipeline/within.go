@@ -1,7 +1,7 @@
 package pipeline
 
 import (
-	"unicode/utf8"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -18,15 +18,17 @@ func (f *findings) within(n *Node, index int) place {
 	if f.last.node == n && f.last.decoded <= index {
 		decoded, at = f.last.decoded, f.last.at // findings come in order, so a long text is read once for all
 	}
+	var quoted, unquoted [16]byte // of one escape sequence
 	for at < len(raw) && raw[at] != '"' && decoded < index {
-		var size int
+		size, text := 1, raw[at:at+1]
 		if raw[at] == '\\' {
-			size = escapeLength(raw[at:])
-		} else if _, size = utf8.DecodeRune(raw[at:]); size == 0 {
-			return n.place()
+			size = min(escapeLength(raw[at:]), len(raw)-at)
+			var err error
+			if text, err = jsontext.AppendUnquote(unquoted[:0], append(append(append(quoted[:0], '"'), raw[at:at+size]...), '"')); err != nil {
+				return n.place()
+			}
 		}
-		text, err := jsontext.AppendUnquote(nil, quoted(raw[at:min(at+size, len(raw))]))
-		if err != nil || decoded+len(text) > len(n.Text) || n.Text[decoded:decoded+len(text)] != string(text) {
+		if !strings.HasPrefix(n.Text[decoded:], string(text)) {
 			return n.place()
 		}
 		decoded += len(text)
@@ -52,5 +54,3 @@ func escapeLength(s []byte) int {
 	}
 	return 6
 }
-
-func quoted(s []byte) []byte { return append(append([]byte{'"'}, s...), '"') }
