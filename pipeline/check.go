@@ -16,8 +16,10 @@ type Document struct {
 	Name        string            // "" where the file has none that can be read
 	Declaration *Node             // as written, variables replaced, without version
 	Tags        map[string]string // nil: the file leaves the tags alone
-	Digest      string
 }
+
+// Digest returns the identity of the declaration; see [Digest].
+func (d *Document) Digest() string { return Digest(d.Declaration) }
 
 // For returns the document for one target and everything that is wrong with it there. The document is usable
 // as desired state only if no problem is of severity error.
@@ -35,7 +37,6 @@ func (f *File) For(t Target) (*Document, []Problem) {
 	c.structure(declaration)
 	c.fences(declaration)
 	doc := &Document{Path: f.Path, Name: declaration.Str("name"), Tags: c.tags(), Declaration: declared(declaration)}
-	doc.Digest = Digest(doc.Declaration)
 	c.tellPlaceholders()
 	return doc, Grade(c.problems(c.root), t.Rules)
 }
@@ -95,7 +96,7 @@ func (c *checker) value(s *Shape, n *Node, what phrase) {
 	}
 	switch s.Kind {
 	case String:
-		c.text(s, n, n.Text, c.opaque[n], what)
+		c.text(s, n.place(), n.Text, c.opaque[n], what)
 	case Number:
 		c.number(s, n, what)
 	case Array:
@@ -147,7 +148,7 @@ func shorten(s string, most int) string {
 }
 
 // text checks a string, which is a value or the name of a member.
-func (c *checker) text(s *Shape, at placed, text string, opaque bool, what phrase) {
+func (c *checker) text(s *Shape, at place, text string, opaque bool, what phrase) {
 	if opaque {
 		return
 	}
@@ -185,7 +186,7 @@ func hintFor(s *Shape, value string) string {
 	return "AWS takes " + strings.TrimSuffix(strings.TrimPrefix(s.Pattern.String(), "^(?:"), ")$")
 }
 
-func (c *checker) length(s *Shape, at placed, length int, what phrase) {
+func (c *checker) length(s *Shape, at place, length int, what phrase) {
 	rule := s.Length
 	if rule == "" {
 		rule = "CP-F02"
@@ -232,7 +233,7 @@ func (c *checker) size(s *Shape, n *Node, length int, what phrase) {
 // entries checks a map: its names and its values.
 func (c *checker) entries(s *Shape, n *Node, what phrase) {
 	for _, m := range n.Members {
-		c.text(s.Names, m, m.Name, c.opaqueNames[m.Value], phrase{"a name in ", what.String(), ""})
+		c.text(s.Names, m.place(), m.Name, c.opaqueNames[m.Value], phrase{"a name in ", what.String(), ""})
 		c.value(s.Elem, m.Value, phrase{"", what.String(), m.Name})
 	}
 }

@@ -81,7 +81,7 @@ func (f *findings) problems(root *Node) []Problem {
 	root.pointers(paths)
 	slices.SortStableFunc(f.list, func(a, b finding) int { return cmp.Compare(a.place.offset, b.place.offset) })
 	problems := make([]Problem, 0, len(f.list)+1)
-	at := cursor{file: f.file}
+	at := cursor{data: f.file.data, line: 1, column: 1}
 	for _, found := range f.list {
 		p := found.problem
 		p.Path = paths[found.place.value]
@@ -128,23 +128,24 @@ var pointerEscaper = strings.NewReplacer("~", "~0", "/", "~1")
 
 // cursor turns offsets that only grow into lines and columns.
 type cursor struct {
-	file         *File
+	data         []byte
 	offset       int
 	line, column int
 }
 
 func (c *cursor) move(offset int) (line, column int) {
-	line = c.file.line(offset)
-	if line != c.line {
-		c.line, c.column, c.offset = line, 1, c.file.lines[line-1]
+	offset = min(offset, len(c.data))
+	passed := c.data[c.offset:offset]
+	if lines := bytes.Count(passed, []byte{'\n'}); lines > 0 {
+		c.line, c.column = c.line+lines, 1
+		passed = passed[bytes.LastIndexByte(passed, '\n')+1:]
 	}
-	offset = min(offset, len(c.file.data))
-	c.column += utf8.RuneCount(c.file.data[c.offset:offset])
+	c.column += utf8.RuneCount(passed)
 	c.offset = offset
 	return c.line, c.column
 }
 
-// line returns the 1-based line of an offset.
+// line returns the 1-based line of an offset, for messages that name another line than their own.
 func (f *File) line(offset int) int {
 	f.counted.Do(func() { f.lines = lineStarts(f.data) })
 	return sort.SearchInts(f.lines, offset+1)

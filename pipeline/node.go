@@ -79,13 +79,19 @@ func (n *Node) Get(names ...string) *Node {
 		if n == nil || n.Kind != Object {
 			return nil
 		}
-		i := slices.IndexFunc(n.Members, func(m Member) bool { return m.Name == name })
-		if i < 0 {
-			return nil
-		}
-		n = n.Members[i].Value
+		n = n.member(name)
 	}
 	return n
+}
+
+// member returns the value of the member called name, or nil.
+func (n *Node) member(name string) *Node {
+	for i := range n.Members {
+		if n.Members[i].Name == name {
+			return n.Members[i].Value
+		}
+	}
+	return nil
 }
 
 // Str returns the value of the string member reached by names, or "" where there is none.

@@ -19,7 +19,7 @@ type File struct {
 	data        []byte
 	variables   bool // there may be references to variables
 
-	counted sync.Once // lines: few files have a finding that needs them
+	counted sync.Once // lines: few files have a finding that names one
 	lines   []int     // the offset at which each line starts
 }
 
