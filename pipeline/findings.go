@@ -22,7 +22,6 @@ type findings struct {
 	file *File
 	list []finding
 	more int // how many were left out
-	last position
 }
 
 type finding struct {
@@ -34,13 +33,14 @@ type finding struct {
 type place struct {
 	offset int
 	value  *Node
+	inside int // 1 + an index into the value's text; 0 for the offset itself
 }
 
 // placed is what a finding can be about: a value, or the name of a member.
 type placed interface{ place() place }
 
-func (n *Node) place() place  { return place{n.Offset, n} }
-func (m Member) place() place { return place{m.Offset, m.Value} }
+func (n *Node) place() place  { return place{n.Offset, n, 0} }
+func (m Member) place() place { return place{m.Offset, m.Value, 0} }
 func (p place) place() place  { return p }
 
 // nowhere is the place of a finding about a file that has no lines to show.
@@ -79,6 +79,13 @@ func (f *findings) problems(root *Node) []Problem {
 		paths[found.place.value] = ""
 	}
 	root.pointers(paths)
+	slices.SortStableFunc(f.list, func(a, b finding) int {
+		return cmp.Or(cmp.Compare(a.place.offset, b.place.offset), cmp.Compare(a.place.inside, b.place.inside))
+	})
+	inside := locator{data: f.file.data}
+	for i := range f.list {
+		f.list[i].place.offset = inside.offset(f.list[i].place)
+	}
 	slices.SortStableFunc(f.list, func(a, b finding) int { return cmp.Compare(a.place.offset, b.place.offset) })
 	problems := make([]Problem, 0, len(f.list)+1)
 	at := cursor{data: f.file.data, line: 1, column: 1}
