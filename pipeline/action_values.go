@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -195,8 +194,7 @@ func (c *checker) json(s subject, k *Key, v *Node) {
 	if c.opaque[v] {
 		return
 	}
-	data := []byte(v.Text)
-	r := &reader{dec: jsontext.NewDecoder(bytes.NewBuffer(data)), data: data}
+	r := newReader([]byte(v.Text))
 	n, err := r.document()
 	switch {
 	case err != nil && filledInLater(v.Text):

@@ -16,24 +16,28 @@ type Document struct {
 	Name        string            // "" where the file has none that can be read
 	Declaration *Node             // as written, variables replaced, without version
 	Tags        map[string]string // nil: the file leaves the tags alone
-	Digest      string
 }
+
+// Digest returns the identity of the declaration; see [Digest].
+func (d *Document) Digest() string { return Digest(d.Declaration) }
 
 // For returns the document for one target and everything that is wrong with it there. The document is usable
 // as desired state only if no problem is of severity error.
 func (f *File) For(t Target) (*Document, []Problem) {
 	c := &checker{findings: findings{file: f}, target: t}
-	c.root = c.substitute(f.root)
+	c.root = f.root
+	if f.variables {
+		c.root = c.substitute(f.root)
+	}
 	declaration := c.root
 	if f.declaration != f.root {
 		declaration = c.root.Get("pipeline")
 	}
-	c.value(Declaration, declaration, "the pipeline")
+	c.value(Declaration, declaration, phrase{what: "the pipeline"})
 	c.structure(declaration)
 	c.fences(declaration)
 	c.secretReferences(declaration)
 	doc := &Document{Path: f.Path, Name: declaration.Str("name"), Tags: c.tags(), Declaration: declared(declaration)}
-	doc.Digest = Digest(doc.Declaration)
 	c.tellPlaceholders()
 	return doc, Grade(c.problems(c.root), t.Rules)
 }
@@ -69,8 +73,18 @@ func (c *checker) on(rule string) bool {
 	return set && severity != Off || !set && ruleIndex[rule].Severity != Off
 }
 
+// phrase is what people call a value. It is put together only where a finding needs it.
+type phrase struct{ before, what, name string }
+
+func (p phrase) String() string {
+	if p.name != "" {
+		return p.before + p.what + " " + shorten(p.name, 60)
+	}
+	return p.before + p.what
+}
+
 // value checks n against a shape; what is what people call it.
-func (c *checker) value(s *Shape, n *Node, what string) {
+func (c *checker) value(s *Shape, n *Node, what phrase) {
 	if n.Kind == Null {
 		return // reported by Parse
 	}
@@ -83,13 +97,13 @@ func (c *checker) value(s *Shape, n *Node, what string) {
 	}
 	switch s.Kind {
 	case String:
-		c.text(s, n, n.Text, c.opaque[n], what)
+		c.text(s, n.place(), n.Text, c.opaque[n], what)
 	case Number:
 		c.number(s, n, what)
 	case Array:
 		c.size(s, n, len(n.Items), what)
 		for _, item := range n.Items {
-			c.value(s.Elem, item, "an entry of "+what)
+			c.value(s.Elem, item, phrase{"an entry of ", what.String(), ""})
 		}
 		c.keys(s, n, what)
 	case Object:
@@ -128,19 +142,19 @@ func typeHint(s *Shape, n *Node) string {
 }
 
 func shorten(s string, most int) string {
-	if utf8.RuneCountInString(s) <= most {
+	if len(s) <= most || utf8.RuneCountInString(s) <= most {
 		return s
 	}
 	return string([]rune(s)[:most-1]) + "…"
 }
 
 // text checks a string, which is a value or the name of a member.
-func (c *checker) text(s *Shape, at placed, text string, opaque bool, what string) {
+func (c *checker) text(s *Shape, at place, text string, opaque bool, what phrase) {
 	if opaque {
 		return
 	}
 	c.length(s, at, utf8.RuneCountInString(text), what)
-	if s.fits(text, c.target.Region) || c.unfilled(at, text, what) {
+	if s.fits(text, c.target.Region) || c.unfilled(at, text, what.String()) {
 		return
 	}
 	switch {
@@ -173,7 +187,7 @@ func hintFor(s *Shape, value string) string {
 	return "AWS takes " + strings.TrimSuffix(strings.TrimPrefix(s.Pattern.String(), "^(?:"), ")$")
 }
 
-func (c *checker) length(s *Shape, at placed, length int, what string) {
+func (c *checker) length(s *Shape, at place, length int, what phrase) {
 	rule := s.Length
 	if rule == "" {
 		rule = "CP-F02"
@@ -192,7 +206,7 @@ func (c *checker) length(s *Shape, at placed, length int, what string) {
 	}
 }
 
-func (c *checker) number(s *Shape, n *Node, what string) {
+func (c *checker) number(s *Shape, n *Node, what phrase) {
 	value, err := strconv.ParseInt(n.Text, 10, 64) // out of its range, value is the nearest that fits
 	switch {
 	case err != nil && !errors.Is(err, strconv.ErrRange):
@@ -204,7 +218,7 @@ func (c *checker) number(s *Shape, n *Node, what string) {
 	}
 }
 
-func (c *checker) size(s *Shape, n *Node, length int, what string) {
+func (c *checker) size(s *Shape, n *Node, length int, what phrase) {
 	switch {
 	case length < s.Min && s.Min == s.Max:
 		c.report(n, "CP-F06", "", "%s needs exactly %d entry", what, s.Min)
@@ -218,20 +232,20 @@ func (c *checker) size(s *Shape, n *Node, length int, what string) {
 }
 
 // entries checks a map: its names and its values.
-func (c *checker) entries(s *Shape, n *Node, what string) {
+func (c *checker) entries(s *Shape, n *Node, what phrase) {
 	for _, m := range n.Members {
-		c.text(s.Names, m, m.Name, c.opaqueNames[m.Value], "a name in "+what)
-		c.value(s.Elem, m.Value, what+" "+shorten(m.Name, 60))
+		c.text(s.Names, m.place(), m.Name, c.opaqueNames[m.Value], phrase{"a name in ", what.String(), ""})
+		c.value(s.Elem, m.Value, phrase{"", what.String(), m.Name})
 	}
 }
 
 // members checks an object: each member, what is unknown, and what is missing.
-func (c *checker) members(s *Shape, n *Node, what string) {
-	meant := map[string]bool{}
+func (c *checker) members(s *Shape, n *Node, what phrase) {
+	var meant []string
 	var free []string // rows that a misspelt name may have meant; computed when first needed
 	for _, m := range n.Members {
 		if field := s.Field(m.Name); field != nil {
-			c.value(field.Shape, m.Value, m.Name)
+			c.value(field.Shape, m.Value, phrase{what: m.Name})
 			continue
 		}
 		if s == Declaration && n == c.root && c.beside(m) || c.full() {
@@ -241,7 +255,7 @@ func (c *checker) members(s *Shape, n *Node, what string) {
 			free = missing(s, n)
 		}
 		closest := Closest(m.Name, free)
-		meant[closest] = true
+		meant = append(meant, closest)
 		hint := fmt.Sprintf("did you mean %q?", closest)
 		if closest == "" {
 			hint = didYouMean(m.Name, names(s))
@@ -249,7 +263,7 @@ func (c *checker) members(s *Shape, n *Node, what string) {
 		c.report(m, "CP-F11", hint, "%s has no member %q", what, shorten(m.Name, 60))
 	}
 	for i := range s.Fields {
-		if field := &s.Fields[i]; field.Required && n.Get(field.Name) == nil && !meant[field.Name] {
+		if field := &s.Fields[i]; field.Required && n.Get(field.Name) == nil && !slices.Contains(meant, field.Name) {
 			c.report(n, "CP-F01", missingHint(field), "%s has no %s", what, field.Name)
 		}
 	}
@@ -293,8 +307,8 @@ func names(s *Shape) []string {
 }
 
 // keys checks that no two items of a list share the member that tells them apart.
-func (c *checker) keys(s *Shape, n *Node, what string) {
-	if s.KeyRule == "" {
+func (c *checker) keys(s *Shape, n *Node, what phrase) {
+	if s.KeyRule == "" || len(n.Items) < 2 {
 		return
 	}
 	first := map[string]*Node{}

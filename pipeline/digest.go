@@ -27,9 +27,10 @@ func (n *Node) appendCanonical(dst []byte) []byte {
 	}
 	switch n.Kind {
 	case Object:
+		var few [16]Member // more than most objects have
 		members := n.Members
 		if !slices.IsSortedFunc(members, compareNames) {
-			members = slices.Clone(members)
+			members = append(few[:0], members...)
 			slices.SortStableFunc(members, compareNames)
 		}
 		dst = append(dst, '{')

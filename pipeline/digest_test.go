@@ -35,10 +35,10 @@ func TestDigests(t *testing.T) {
 		if HasErrors(problems) || HasErrors(more) {
 			t.Errorf("%s is not a good document: %v %v", name, problems, more)
 		}
-		if doc.Digest != digest {
-			t.Errorf("%s has the digest %s, and must have %s", name, doc.Digest, digest)
+		if doc.Digest() != digest {
+			t.Errorf("%s has the digest %s, and must have %s", name, doc.Digest(), digest)
 		}
-		byDigest[doc.Digest] = append(byDigest[doc.Digest], name)
+		byDigest[doc.Digest()] = append(byDigest[doc.Digest()], name)
 		n++
 	}
 	if n < 20 {

@@ -131,18 +131,20 @@ func (w fenceWalk) roles(m Member) {
 		w.inside(m.Value, "PL-F01", text)
 		return
 	}
-	if inner, err := Decode([]byte(text)); err == nil && strings.Contains(text, `\`) {
-		// JSON in the string may write a role with escapes, which the text does not show.
-		inner.Walk(func(n *Node) {
-			texts := []string{n.Text}
-			for _, member := range n.Members {
-				texts = append(texts, member.Name)
-			}
-			for _, role := range roleInText.FindAllString(strings.Join(texts, " "), -1) {
-				w.inside(m.Value, "PL-F01", role)
-			}
-		})
-		return
+	if strings.Contains(text, `\`) {
+		if inner, err := Decode([]byte(text)); err == nil {
+			// JSON in the string may write a role with escapes, which the text does not show.
+			inner.Walk(func(n *Node) {
+				texts := []string{n.Text}
+				for _, member := range n.Members {
+					texts = append(texts, member.Name)
+				}
+				for _, role := range roleInText.FindAllString(strings.Join(texts, " "), -1) {
+					w.inside(m.Value, "PL-F01", role)
+				}
+			})
+			return
+		}
 	}
 	for _, at := range roleInText.FindAllStringIndex(text, -1) {
 		w.inside(w.within(m.Value, at[0]), "PL-F01", text[at[0]:at[1]])

@@ -22,7 +22,6 @@ type findings struct {
 	file *File
 	list []finding
 	more int // how many were left out
-	last position
 }
 
 type finding struct {
@@ -34,13 +33,14 @@ type finding struct {
 type place struct {
 	offset int
 	value  *Node
+	inside int // 1 + an index into the value's text; 0 for the offset itself
 }
 
 // placed is what a finding can be about: a value, or the name of a member.
 type placed interface{ place() place }
 
-func (n *Node) place() place  { return place{n.Offset, n} }
-func (m Member) place() place { return place{m.Offset, m.Value} }
+func (n *Node) place() place  { return place{n.Offset, n, 0} }
+func (m Member) place() place { return place{m.Offset, m.Value, 0} }
 func (p place) place() place  { return p }
 
 // nowhere is the place of a finding about a file that has no lines to show.
@@ -79,9 +79,16 @@ func (f *findings) problems(root *Node) []Problem {
 		paths[found.place.value] = ""
 	}
 	root.pointers(paths)
+	slices.SortStableFunc(f.list, func(a, b finding) int {
+		return cmp.Or(cmp.Compare(a.place.offset, b.place.offset), cmp.Compare(a.place.inside, b.place.inside))
+	})
+	inside := locator{data: f.file.data}
+	for i := range f.list {
+		f.list[i].place.offset = inside.offset(f.list[i].place)
+	}
 	slices.SortStableFunc(f.list, func(a, b finding) int { return cmp.Compare(a.place.offset, b.place.offset) })
 	problems := make([]Problem, 0, len(f.list)+1)
-	at := cursor{file: f.file}
+	at := cursor{data: f.file.data, line: 1, column: 1}
 	for _, found := range f.list {
 		p := found.problem
 		p.Path = paths[found.place.value]
@@ -128,24 +135,28 @@ var pointerEscaper = strings.NewReplacer("~", "~0", "/", "~1")
 
 // cursor turns offsets that only grow into lines and columns.
 type cursor struct {
-	file         *File
+	data         []byte
 	offset       int
 	line, column int
 }
 
 func (c *cursor) move(offset int) (line, column int) {
-	line = c.file.line(offset)
-	if line != c.line {
-		c.line, c.column, c.offset = line, 1, c.file.lines[line-1]
+	offset = min(offset, len(c.data))
+	passed := c.data[c.offset:offset]
+	if lines := bytes.Count(passed, []byte{'\n'}); lines > 0 {
+		c.line, c.column = c.line+lines, 1
+		passed = passed[bytes.LastIndexByte(passed, '\n')+1:]
 	}
-	offset = min(offset, len(c.file.data))
-	c.column += utf8.RuneCount(c.file.data[c.offset:offset])
+	c.column += utf8.RuneCount(passed)
 	c.offset = offset
 	return c.line, c.column
 }
 
-// line returns the 1-based line of an offset.
-func (f *File) line(offset int) int { return sort.SearchInts(f.lines, offset+1) }
+// line returns the 1-based line of an offset, for messages that name another line than their own.
+func (f *File) line(offset int) int {
+	f.counted.Do(func() { f.lines = lineStarts(f.data) })
+	return sort.SearchInts(f.lines, offset+1)
+}
 
 // lineStarts returns the offset at which each line starts.
 func lineStarts(data []byte) []int {

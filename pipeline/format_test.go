@@ -80,7 +80,7 @@ func holds(t interface {
 	for _, target := range []Target{{}, {Name: "t", Region: "us-east-1", Vars: map[string]string{"x": "y"}}} {
 		a, more := before.For(target)
 		b, still := after.For(target)
-		if a.Digest != b.Digest || !a.Declaration.Equal(b.Declaration) {
+		if a.Digest() != b.Digest() || !a.Declaration.Equal(b.Declaration) {
 			t.Fatalf("another pipeline:\n%s\n%s", a.Declaration, b.Declaration)
 		}
 		if diff := cmp.Diff(a.Tags, b.Tags); diff != "" {

@@ -79,13 +79,19 @@ func (n *Node) Get(names ...string) *Node {
 		if n == nil || n.Kind != Object {
 			return nil
 		}
-		i := slices.IndexFunc(n.Members, func(m Member) bool { return m.Name == name })
-		if i < 0 {
-			return nil
-		}
-		n = n.Members[i].Value
+		n = n.member(name)
 	}
 	return n
+}
+
+// member returns the value of the member called name, or nil.
+func (n *Node) member(name string) *Node {
+	for i := range n.Members {
+		if n.Members[i].Name == name {
+			return n.Members[i].Value
+		}
+	}
+	return nil
 }
 
 // Str returns the value of the string member reached by names, or "" where there is none.
@@ -239,8 +245,7 @@ func appendQuoted(dst []byte, s string) []byte {
 // members that we do not know and refuses what is not JSON, what follows the value, duplicate names, and
 // nesting deeper than [MaxDepth]. Files of people go through [Parse], which explains what is wrong where.
 func Decode(data []byte) (*Node, error) {
-	r := &reader{dec: jsontext.NewDecoder(bytes.NewBuffer(data)), data: data}
-	return r.document()
+	return newReader(data).document()
 }
 
 // MaxDepth is how deeply a document may nest; the deepest that the service knows is about 12.
@@ -251,15 +256,55 @@ var (
 	errTrailing = errors.New("text after the end of the JSON value")
 )
 
-// reader turns JSON text into nodes that know where they start.
+// reader turns JSON text into nodes that know where they start. What it makes for one document lives and dies together,
+// so the nodes and lists share few pieces of memory, and strings without escapes are parts of the text.
 type reader struct {
 	dec  *jsontext.Decoder
-	data []byte
+	text string
 
 	failed int // the offset at which an error of our own was found
 
 	onDuplicate func(first, second Member) // sees two members of one object whose names are equal in any letter case; may be nil
 	onNull      func(*Node)                // sees every null below the root; may be nil
+
+	nodes   pool[Node]
+	members pool[Member]
+	items   pool[*Node]
+
+	openMembers []Member // of the objects that are being read, outermost first
+	openItems   []*Node  // of the arrays likewise
+}
+
+// newReader returns a reader of a text that is not changed afterwards.
+func newReader(data []byte, options ...jsontext.Options) *reader {
+	return &reader{dec: jsontext.NewDecoder(bytes.NewBuffer(data), options...), text: string(data)}
+}
+
+// pool hands out values that lie side by side.
+type pool[T any] struct {
+	free []T
+	next int // how many to make next
+}
+
+// take returns n zero values. Appending to them moves them.
+func (p *pool[T]) take(n int) []T {
+	if n > len(p.free) {
+		p.next = max(n, 16, min(2*p.next, 64))
+		p.free = make([]T, p.next)
+	}
+	taken := p.free[:n:n]
+	p.free = p.free[n:]
+	return taken
+}
+
+// keep returns a copy of a list.
+func (p *pool[T]) keep(list []T) []T {
+	if len(list) == 0 {
+		return nil
+	}
+	kept := p.take(len(list))
+	copy(kept, list)
+	return kept
 }
 
 // document reads the one value of the input and what must not follow it.
@@ -269,8 +314,8 @@ func (r *reader) document() (*Node, error) {
 		return nil, err
 	}
 	end := int(r.dec.InputOffset())
-	if rest := bytes.TrimLeft(r.data[end:], " \t\r\n"); len(rest) > 0 {
-		r.failed = len(r.data) - len(rest)
+	if rest := strings.TrimLeft(r.text[end:], " \t\r\n"); rest != "" {
+		r.failed = len(r.text) - len(rest)
 		return n, errTrailing
 	}
 	return n, nil
@@ -279,8 +324,8 @@ func (r *reader) document() (*Node, error) {
 // next returns the offset at which the next token starts. The decoder only tells where the last one ended.
 func (r *reader) next() int {
 	i := int(r.dec.InputOffset())
-	for i < len(r.data) {
-		switch r.data[i] {
+	for i < len(r.text) {
+		switch r.text[i] {
 		case ' ', '\t', '\r', '\n', ',', ':':
 			i++
 		default:
@@ -291,7 +336,8 @@ func (r *reader) next() int {
 }
 
 func (r *reader) value() (*Node, error) {
-	n := &Node{Offset: r.next()}
+	n := &r.nodes.take(1)[0]
+	n.Offset = r.next()
 	tok, err := r.dec.ReadToken()
 	if err != nil {
 		return nil, err
@@ -303,16 +349,16 @@ func (r *reader) value() (*Node, error) {
 	switch tok.Kind() {
 	case '{':
 		n.Kind = Object
-		return n, r.members(n)
+		return n, r.object(n)
 	case '[':
 		n.Kind = Array
-		return n, r.items(n)
+		return n, r.array(n)
 	case '"':
-		n.Kind, n.Text = String, tok.String()
+		n.Kind, n.Text = String, r.unquoted(n.Offset, tok)
 	case '0':
-		n.Kind, n.Text = Number, tok.String()
+		n.Kind, n.Text = Number, r.text[n.Offset:r.dec.InputOffset()]
 	case 't', 'f':
-		n.Kind, n.Text = Bool, tok.String()
+		n.Kind, n.Text = Bool, r.text[n.Offset:r.dec.InputOffset()]
 	default:
 		n.Kind = Null
 		if r.onNull != nil && r.dec.StackDepth() > 0 {
@@ -322,25 +368,53 @@ func (r *reader) value() (*Node, error) {
 	return n, nil
 }
 
-func (r *reader) members(n *Node) error {
+// unquoted returns the value of a string token that starts at an offset.
+func (r *reader) unquoted(offset int, tok jsontext.Token) string {
+	raw := r.text[offset+1 : r.dec.InputOffset()-1]
+	if strings.IndexByte(raw, '\\') < 0 {
+		return raw
+	}
+	return tok.String()
+}
+
+func (r *reader) object(n *Node) error {
 	var seen foldedNames
+	first := len(r.openMembers)
 	for r.dec.PeekKind() != '}' {
 		m := Member{Offset: r.next()}
 		name, err := r.dec.ReadToken()
 		if err != nil {
 			return err
 		}
-		m.Name = name.String()
+		m.Name = r.unquoted(m.Offset, name)
 		if m.Value, err = r.value(); err != nil {
 			return err
 		}
 		if r.onDuplicate != nil {
-			if first := seen.find(n.Members, m.Name); first >= 0 {
-				r.onDuplicate(n.Members[first], m)
+			members := r.openMembers[first:]
+			if i := seen.find(members, m.Name); i >= 0 {
+				r.onDuplicate(members[i], m)
 			}
 		}
-		n.Members = append(n.Members, m)
+		r.openMembers = append(r.openMembers, m)
 	}
+	n.Members = r.members.keep(r.openMembers[first:])
+	r.openMembers = r.openMembers[:first]
+	_, err := r.dec.ReadToken()
+	return err
+}
+
+func (r *reader) array(n *Node) error {
+	first := len(r.openItems)
+	for r.dec.PeekKind() != ']' {
+		item, err := r.value()
+		if err != nil {
+			return err
+		}
+		r.openItems = append(r.openItems, item)
+	}
+	n.Items = r.items.keep(r.openItems[first:])
+	r.openItems = r.openItems[:first]
 	_, err := r.dec.ReadToken()
 	return err
 }
@@ -384,16 +458,4 @@ func fold(name string) string {
 		}
 		return least
 	}, name)
-}
-
-func (r *reader) items(n *Node) error {
-	for r.dec.PeekKind() != ']' {
-		item, err := r.value()
-		if err != nil {
-			return err
-		}
-		n.Items = append(n.Items, item)
-	}
-	_, err := r.dec.ReadToken()
-	return err
 }

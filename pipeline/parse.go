@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"bytes"
+	"sync"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -16,7 +17,10 @@ type File struct {
 	declaration *Node // the pipeline in it, as written
 	tags        *Node // nil where the file leaves the tags alone
 	data        []byte
-	lines       []int // the offset at which each line starts
+	variables   bool // there may be references to variables
+
+	counted sync.Once // lines: few files have a finding that names one
+	lines   []int     // the offset at which each line starts
 }
 
 // Parse reads a file. It reports everything that keeps the file from being a pipeline document at all, and
@@ -32,19 +36,17 @@ func Parse(path string, data []byte) (*File, []Problem) {
 	if !ok {
 		return nil, found.problems(nil)
 	}
-	r := &reader{
-		dec:         jsontext.NewDecoder(bytes.NewBuffer(text), jsontext.AllowDuplicateNames(true)),
-		data:        text,
-		onDuplicate: found.duplicate,
-		onNull: func(n *Node) {
-			found.report(n, "PL-J08", "leave it out instead", "null is not a value here")
-		},
+	r := newReader(text, jsontext.AllowDuplicateNames(true))
+	r.onDuplicate = found.duplicate
+	r.onNull = func(n *Node) {
+		found.report(n, "PL-J08", "leave it out instead", "null is not a value here")
 	}
 	var err error
 	if f.root, err = r.document(); err != nil {
 		found.syntax(text, r, err)
 		return nil, found.problems(f.root)
 	}
+	f.variables = bytes.Contains(text, []byte("${")) || bytes.Contains(text, []byte(`\u`))
 	f.openEnvelope(found)
 	if f.declaration == nil {
 		f = nil

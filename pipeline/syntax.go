@@ -23,7 +23,7 @@ func (f *findings) checkEncoding(data []byte) (text []byte, ok bool) {
 		return nil, false
 	}
 	text, marked := bytes.CutPrefix(data, []byte("\ufeff"))
-	f.file.data, f.file.lines = text, lineStarts(text)
+	f.file.data = text
 	if marked {
 		f.report(place{}, "PL-J02", reencode, "the file begins with a byte order mark")
 	}

@@ -20,7 +20,7 @@ func (c *checker) tags() map[string]string {
 		return nil
 	}
 	list := c.root.Get("tags")
-	c.value(tagList, list, "tags")
+	c.value(tagList, list, phrase{what: "tags"})
 	if n := len(list.List()); n > maxTags {
 		c.report(list, "CP-K07", "", "the file has %d tags; at most %d fit beside plumbline's own", n, maxTags)
 	}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -64,10 +63,6 @@ func (t Target) names() []string {
 	}
 	return names
 }
-
-// Only the two namespaces that are ours: CodeBuild, shells and CloudFormation have many other ${…}, and the
-// service has #{…}.
-var variableReference = regexp.MustCompile(`\$?\$\{(target|var)\.([^}]*)\}`)
 
 // substitute returns the tree with the variables replaced, sharing what has none. It works on the parsed
 // tree, so a value can never change the document's structure.
@@ -159,20 +154,49 @@ func (c *checker) twins(n *Node) {
 
 // expand replaces the references in one text; at is where an unknown one is reported.
 func (c *checker) expand(at placed, text string) (expanded string, opaque bool) {
-	expanded = variableReference.ReplaceAllStringFunc(text, func(reference string) string {
-		if strings.HasPrefix(reference, "$$") {
-			return reference[1:]
+	var out strings.Builder
+	rest := text
+	for {
+		before, namespace, name, after, found := cutReference(rest)
+		if !found {
+			out.WriteString(rest)
+			return out.String(), opaque
 		}
-		parts := variableReference.FindStringSubmatch(reference)
-		value, unsure, err := c.target.lookup(parts[1], parts[2])
+		reference := rest[len(before) : len(rest)-len(after)]
+		rest = after
+		if literal, escaped := strings.CutSuffix(before, "$"); escaped {
+			out.WriteString(literal + reference)
+			continue
+		}
+		out.WriteString(before)
+		value, unsure, err := c.target.lookup(namespace, name)
 		if err != nil {
-			hint := didYouMean(parts[1]+"."+parts[2], c.target.names())
+			hint := ""
+			if !c.full() {
+				hint = didYouMean(namespace+"."+name, c.target.names())
+			}
 			c.report(at, "PL-V01", strings.TrimSpace(hint+" (write $${…} for a text that is no variable)"), "%s", err)
-			opaque = true
-			return reference
+			value, unsure = reference, true
 		}
+		out.WriteString(value)
 		opaque = opaque || unsure
-		return value
-	})
-	return expanded, opaque
+	}
+}
+
+// cutReference finds the first ${namespace.name} of the two namespaces that are ours: CodeBuild, shells and
+// CloudFormation have many other ${…}, and the service has #{…}.
+func cutReference(text string) (before, namespace, name, after string, found bool) {
+	for at := 0; ; {
+		i := strings.Index(text[at:], "${")
+		if i < 0 {
+			return "", "", "", "", false
+		}
+		at += i + len("${")
+		for _, namespace := range [...]string{"target", "var"} {
+			if inner, ours := strings.CutPrefix(text[at:], namespace+"."); ours {
+				name, after, found = strings.Cut(inner, "}") // where this one is not closed, no later one is
+				return text[:at-len("${")], namespace, name, after, found
+			}
+		}
+	}
 }

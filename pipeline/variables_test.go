@@ -131,10 +131,10 @@ func TestSubstitutionShares(t *testing.T) {
 			t.Error("the first stage is not shared, or the second is")
 		}
 	}
-	if docs[0].Digest == docs[1].Digest {
+	if docs[0].Digest() == docs[1].Digest() {
 		t.Error("the digests are equal")
 	}
-	if alone, _ := f.For(us); alone.Digest != docs[1].Digest {
+	if alone, _ := f.For(us); alone.Digest() != docs[1].Digest() {
 		t.Error("the digest is another the second time")
 	}
 }

@@ -1,45 +1,56 @@
 package pipeline
 
 import (
-	"unicode/utf8"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
 
 // within returns the place in the file of the byte at an index of a string's text, so that a finding can point into
-// a long configuration value. Where the text is not what the file says, because a variable was replaced in it, the
-// place is that of the whole string.
-func (f *findings) within(n *Node, index int) place {
-	raw := f.file.data[min(n.Offset, len(f.file.data)):]
-	if n.Kind != String || len(raw) == 0 || raw[0] != '"' {
-		return n.place()
-	}
-	decoded, at := 0, 1 // bytes of the text before raw[at]
-	if f.last.node == n && f.last.decoded <= index {
-		decoded, at = f.last.decoded, f.last.at // findings come in order, so a long text is read once for all
-	}
-	for at < len(raw) && raw[at] != '"' && decoded < index {
-		var size int
-		if raw[at] == '\\' {
-			size = escapeLength(raw[at:])
-		} else if _, size = utf8.DecodeRune(raw[at:]); size == 0 {
-			return n.place()
-		}
-		text, err := jsontext.AppendUnquote(nil, quoted(raw[at:min(at+size, len(raw))]))
-		if err != nil || decoded+len(text) > len(n.Text) || n.Text[decoded:decoded+len(text)] != string(text) {
-			return n.place()
-		}
-		decoded += len(text)
-		at += size
-	}
-	f.last = position{n, decoded, at}
-	return place{n.Offset + at, n}
+// a long configuration value.
+func (*findings) within(n *Node, index int) place { return place{n.Offset, n, 1 + index} }
+
+// locator turns places into offsets in the file. It reads a long string once for all places in it, if they come in order.
+type locator struct {
+	data []byte
+
+	node        *Node // the string that was read last
+	decoded, at int   // how far: bytes of its text, and of what stands for it in the file
+	lost        bool  // beyond that the text is not what the file says
 }
 
-// position is how far within has read a string.
-type position struct {
-	node        *Node
-	decoded, at int
+// offset returns the offset of a place. Where the text is not what the file says, because a variable was replaced in
+// it, that is where the whole string starts.
+func (l *locator) offset(p place) int {
+	if p.inside == 0 {
+		return p.offset
+	}
+	n, index := p.value, p.inside-1
+	raw := l.data[min(n.Offset, len(l.data)):]
+	if n.Kind != String || len(raw) == 0 || raw[0] != '"' {
+		return n.Offset
+	}
+	if l.node != n || l.decoded > index {
+		l.node, l.decoded, l.at, l.lost = n, 0, 1, false
+	}
+	var quoted, unquoted [16]byte // of one escape sequence
+	for !l.lost && l.at < len(raw) && raw[l.at] != '"' && l.decoded < index {
+		size, text := 1, raw[l.at:l.at+1]
+		if raw[l.at] == '\\' {
+			size = min(escapeLength(raw[l.at:]), len(raw)-l.at)
+			var err error
+			text, err = jsontext.AppendUnquote(unquoted[:0], append(append(append(quoted[:0], '"'), raw[l.at:l.at+size]...), '"'))
+			l.lost = err != nil
+		}
+		if l.lost = l.lost || !strings.HasPrefix(n.Text[l.decoded:], string(text)); !l.lost {
+			l.decoded += len(text)
+			l.at += size
+		}
+	}
+	if l.lost {
+		return n.Offset
+	}
+	return n.Offset + l.at
 }
 
 // escapeLength returns the length of the escape sequence that s begins with; a pair of surrogates is one.
@@ -52,5 +63,3 @@ func escapeLength(s []byte) int {
 	}
 	return 6
 }
-
-func quoted(s []byte) []byte { return append(append([]byte{'"'}, s...), '"') }

@@ -9,6 +9,7 @@ func TestWithin(t *testing.T) {
 	const data = `{"a": "x\"é\u00e9\ud83d\ude00y${var.v}z"}`
 	f := &File{data: []byte(data)}
 	found := &findings{file: f}
+	l := locator{data: f.data}
 	written := &Node{Kind: String, Offset: 6, Text: "x\"éé😀y${var.v}z"}
 	replaced := &Node{Kind: String, Offset: 6, Text: "x\"éé😀yVALUEz"}
 	tests := []struct {
@@ -27,7 +28,7 @@ func TestWithin(t *testing.T) {
 		{replaced, "z", `"x`}, // behind what was replaced: the whole string
 	}
 	for _, test := range tests {
-		at := found.within(test.node, strings.Index(test.node.Text, test.find)).offset
+		at := l.offset(found.within(test.node, strings.Index(test.node.Text, test.find)))
 		if !strings.HasPrefix(data[at:], test.want) {
 			t.Errorf("%q of %q: at %q, not %q", test.find, test.node.Text, data[at:], test.want)
 		}

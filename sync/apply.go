@@ -156,7 +156,7 @@ func (p *pass) intent(c *Change, tags map[string]string) journal.Entry {
 		Previous: c.base.Declaration, Tags: tags,
 	}
 	if c.wanted != nil { // nil for a delete
-		e.Commit, e.Digest = c.wanted.Origin.Snapshot.Commit, c.wanted.Document.Digest
+		e.Commit, e.Digest = c.wanted.Origin.Snapshot.Commit, c.wanted.Document.Digest()
 	}
 	return e
 }
@@ -368,7 +368,7 @@ func (p *pass) record(ctx context.Context, c *Change, version int64, tags map[st
 // marks are the tags to set: the file's, and ours.
 func (p *pass) marks(c *Change, version int64) map[string]string {
 	snapshot := c.wanted.Origin.Snapshot
-	r := record{Version: version, Digest: c.wanted.Document.Digest, Commit: noCommit, Time: snapshot.Time}
+	r := record{Version: version, Digest: c.wanted.Document.Digest(), Commit: noCommit, Time: snapshot.Time}
 	if snapshot.Commit != "" {
 		r.Commit = snapshot.Commit[:12]
 	}

@@ -79,7 +79,7 @@ func permanent(err error) bool {
 func (c *Change) fingerprint() string {
 	digest := ""
 	if c.wanted != nil {
-		digest = c.wanted.Document.Digest
+		digest = c.wanted.Document.Digest()
 	}
 	return fmt.Sprint(c.Verb, c.base.Version, digest, c.secrets)
 }

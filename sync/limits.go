@@ -133,7 +133,7 @@ func (p *pass) identify() {
 		due, releasable = true, releasable || c.releasable
 		fmt.Fprintln(h, c.Verb, c.Pipeline, c.base.Version)
 		if c.wanted != nil {
-			fmt.Fprintln(h, c.wanted.Document.Digest)
+			fmt.Fprintln(h, c.wanted.Document.Digest())
 		}
 		if c.Cause == CauseRotation { // which has no edits
 			fmt.Fprintln(h, c.secrets)

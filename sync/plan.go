@@ -203,7 +203,7 @@ func (c *consideration) compareVersions(ctx context.Context) error {
 	}
 	c.Target.Memory.fresh(c.name)
 	c.facts.handed = sourceOf(c.l.Tags) != escapeTag(c.w.Origin.Snapshot.Source)
-	c.facts.desired = c.record.Digest != c.w.Document.Digest
+	c.facts.desired = c.record.Digest != c.w.Document.Digest()
 	snapshot := c.w.Origin.Snapshot
 	c.facts.rewritten = c.record.Commit != noCommit && !c.record.Time.After(snapshot.Time) && snapshot.Rewritten(c.record.Commit, c.record.Time)
 	c.facts.moved = c.l.Version > c.record.Version
