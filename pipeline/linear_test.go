@@ -32,7 +32,7 @@ var hostile = []struct {
 	{"one name", 50_000, func(n int) string { return declaring(times(n, ",\n", `"abcdefgh": 1`)) }},
 	{"nulls", 50_000, func(n int) string { return declaring(times(n, ",\n", `"member%d": null`)) }},
 	{"empty stages", 90_000, func(n int) string { return declaring(`"stages": [` + times(n, ",\n", `{}`) + `]`) }},
-	{"stages", 8000, func(n int) string {
+	{"stages", 7000, func(n int) string {
 		return declaring(`"stages": [` + times(n, ",", `{"name": "s%d", "actions": [`+actionText+`]}`) + `]`)
 	}},
 	{"stages of one name", 10_000, func(n int) string {

@@ -99,7 +99,7 @@ func TestResolve(t *testing.T) {
 	}
 	before := doc.Declaration.String()
 	resolved := Resolve(doc.Declaration, map[Reference]string{refs[0]: "s3cret", refs[1]: `t"ken`})
-	if doc.Declaration.String() != before || Digest(doc.Declaration) != doc.Digest || !strings.Contains(before, "{{resolve:secretsmanager:alexa:SecretString:eu}}") {
+	if doc.Declaration.String() != before || Digest(doc.Declaration) != doc.Digest() || !strings.Contains(before, "{{resolve:secretsmanager:alexa:SecretString:eu}}") {
 		t.Error("resolving changed the document, or its digest is not of the references as written")
 	}
 	other, problems := check("skill.json", skill("s3cret", `t"ken`), target)
