@@ -19,7 +19,7 @@ func TestAWSCLI(t *testing.T) {
 	if _, err := exec.LookPath("aws"); err != nil {
 		t.Skip("the AWS CLI is not installed")
 	}
-	_, url := serve(t, emulator.Options{})
+	_, url := serve(t, emulator.Options{CustomActions: []string{"Test/Lab/2 Bench*:Number"}})
 	dir := t.TempDir()
 	file := func(name, content string) string {
 		path := filepath.Join(dir, name)
@@ -88,6 +88,12 @@ func TestAWSCLI(t *testing.T) {
 	}
 	if found := ok("resourcegroupstaggingapi", "get-resources")["ResourceTagMappingList"].([]any); len(found) != 1 {
 		t.Errorf("resources %v", found)
+	}
+	if own := ok("codepipeline", "list-action-types", "--action-owner-filter", "Custom")["actionTypes"].([]any); len(own) != 1 || own[0].(doc)["id"].(doc)["provider"] != "Lab" {
+		t.Errorf("custom action types %v", own)
+	}
+	if rules := ok("codepipeline", "list-rule-types")["ruleTypes"].([]any); len(rules) != 6 {
+		t.Errorf("rule types %v", rules)
 	}
 	if state := ok("codepipeline", "get-pipeline-state", "--name", "web")["stageStates"].([]any); len(state) != 3 {
 		t.Errorf("state %v", state)

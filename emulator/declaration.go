@@ -93,7 +93,7 @@ func (s *Server) show(doc map[string]any, number int) json.RawMessage {
 	d := declare(doc)
 	for _, st := range doc["stages"].([]any) {
 		for _, a := range st.(map[string]any)["actions"].([]any) {
-			d.showAction(a.(map[string]any))
+			d.showAction(a.(map[string]any), s.custom)
 		}
 	}
 	if d.PipelineType == "V2" && !s.opts.NoDefaultTrigger {
@@ -102,14 +102,15 @@ func (s *Server) show(doc map[string]any, number int) json.RawMessage {
 	return encode(doc)
 }
 
-func (d *declaration) showAction(a map[string]any) {
+func (d *declaration) showAction(a map[string]any, custom map[string]provider) {
 	setDefault(a, "runOrder", 1)
 	setDefault(a, "configuration", map[string]any{})
 	setDefault(a, "inputArtifacts", []any{})
 	setDefault(a, "outputArtifacts", []any{})
 	configuration := a["configuration"].(map[string]any)
 	id := a["actionTypeId"].(map[string]any)
-	for _, secret := range secrets[text(id, "owner")+"/"+text(id, "provider")] {
+	p, _ := lookup(actionType{Category: text(id, "category"), Owner: text(id, "owner"), Provider: text(id, "provider"), Version: text(id, "version")}, "", custom)
+	for _, secret := range p.secrets() {
 		if configuration[secret] != nil {
 			configuration[secret] = mask
 		}

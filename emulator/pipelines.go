@@ -63,7 +63,7 @@ func (s *Server) revise(c *call, p *pipeline, doc map[string]any, old *version) 
 	}
 	setDefault(doc, "pipelineType", s.opts.DefaultType)
 	setDefault(doc, "executionMode", "SUPERSEDED")
-	ck := checker{d: declare(doc), old: oldDecl, region: c.record.Region, custom: s.opts.CustomActions}
+	ck := checker{d: declare(doc), old: oldDecl, region: c.record.Region, custom: s.custom}
 	if err := ck.run(); err != nil {
 		return err
 	}

@@ -32,12 +32,16 @@ type Options struct {
 	KeepUnknown bool
 	// CustomActions lists the custom action types of every account as Category/Provider/Version, for instance
 	// Build/Jenkins/1. None: a pipeline with an action of owner Custom is refused (CP-A02), as in a fresh account.
+	// The keys of its configuration may follow, each after a space: Name, Name* for a required one, Name! for a secret,
+	// Name? for the queryable one, Name:Number for its type, as in "Build/Jenkins/1 ProjectName*?". Without any, every
+	// configuration is taken and none is listed.
 	CustomActions []string
 }
 
 // Server is the emulator. Use New; all methods may be called at any time from any goroutine.
 type Server struct {
 	opts     Options
+	custom   map[string]provider // :: Category/Provider/Version → the custom action type
 	control  http.Handler
 	tokenKey [32]byte // keys the digest in page tokens, so that only ours are accepted
 
@@ -62,7 +66,10 @@ func New(opts Options) *Server {
 	if opts.DefaultType == "" {
 		opts.DefaultType = "V1"
 	}
-	s := &Server{opts: opts, stores: map[scope]*store{}, vaults: map[scope]*vault{}, sessions: map[string]session{}}
+	s := &Server{
+		opts: opts, custom: customActions(opts.CustomActions),
+		stores: map[scope]*store{}, vaults: map[scope]*vault{}, sessions: map[string]session{},
+	}
 	s.control = s.controlHandler()
 	rand.Read(s.tokenKey[:]) // never fails (crypto/rand)
 	return s
@@ -97,6 +104,8 @@ var operations = map[string]operation{
 	"CodePipeline_20150709.ListPipelineExecutions": {codepipelineModel, (*Server).listPipelineExecutions},
 	"CodePipeline_20150709.StartPipelineExecution": {codepipelineModel, (*Server).startPipelineExecution},
 	"CodePipeline_20150709.StopPipelineExecution":  {codepipelineModel, (*Server).stopPipelineExecution},
+	"CodePipeline_20150709.ListActionTypes":        {codepipelineModel, (*Server).listActionTypes},
+	"CodePipeline_20150709.ListRuleTypes":          {codepipelineModel, (*Server).listRuleTypes},
 
 	"ResourceGroupsTaggingAPI_20170126.GetResources": {taggingModel, (*Server).getResources},
 

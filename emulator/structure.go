@@ -14,7 +14,7 @@ type checker struct {
 	d      *declaration
 	old    *declaration // the version it replaces; nil on create
 	region string
-	custom []string
+	custom map[string]provider
 }
 
 const (
@@ -150,7 +150,12 @@ func (ck checker) actions() error {
 		if t.Provider == "Commands" && len(a.Commands) == 0 { // CP-P08
 			return refuse(invalidAction, "Action %s must have a non-empty commands field", a.Name)
 		}
-		if err := ck.secrets(st, a); err != nil {
+		if t.Owner == "Custom" && p.keys != "" {
+			if k := unknownKey(a, p); k != "" { // CP-A04
+				return refuse(invalidAction, "Action configuration for action '%s' contains unknown configuration '%s'", a.Name, k)
+			}
+		}
+		if err := ck.secrets(st, a, p); err != nil {
 			return err
 		}
 		return firstError(
@@ -158,6 +163,18 @@ func (ck checker) actions() error {
 			count(a.Name, "output", len(a.OutputArtifacts), p.out),
 		)
 	})
+}
+
+// unknownKey returns a key of the configuration that its type does not have, or "". Types of AWS's own are not held to
+// theirs: the list here may be older than the service.
+func unknownKey(a action, p provider) string {
+	known := properties(p.keys)
+	for _, k := range slices.Sorted(maps.Keys(a.Configuration)) {
+		if !slices.ContainsFunc(known, func(p property) bool { return p.Name == k }) {
+			return k
+		}
+	}
+	return ""
 }
 
 func (ck checker) regionOf(a action) string {
@@ -168,8 +185,8 @@ func (ck checker) regionOf(a action) string {
 }
 
 // secrets refuses a mask in place of a secret that the service does not have (CP-A05).
-func (ck checker) secrets(st stage, a action) error {
-	for _, k := range secrets[a.ActionTypeID.Owner+"/"+a.ActionTypeID.Provider] {
+func (ck checker) secrets(st stage, a action, p provider) error {
+	for _, k := range p.secrets() {
 		if a.Configuration[k] != mask {
 			continue
 		}

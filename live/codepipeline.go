@@ -27,6 +27,8 @@ var (
 	opGetState       = pipelineOperation("GetPipelineState", "reading the state of pipeline", (*codepipeline.Client).GetPipelineState)
 	opListExecutions = pipelineOperation("ListPipelineExecutions", "listing executions of pipeline", (*codepipeline.Client).ListPipelineExecutions, isList)
 	opListTags       = pipelineOperation("ListTagsForResource", "reading tags of pipeline", (*codepipeline.Client).ListTagsForResource)
+	opListTypes      = pipelineOperation("ListActionTypes", "listing action types", (*codepipeline.Client).ListActionTypes, isList, isUnchecked, isAny)
+	opListRules      = pipelineOperation("ListRuleTypes", "listing rule types", (*codepipeline.Client).ListRuleTypes, isList, isUnchecked, isAny)
 	opCreate         = pipelineOperation("CreatePipeline", "creating pipeline", (*codepipeline.Client).CreatePipeline, isWrite)
 	opUpdate         = pipelineOperation("UpdatePipeline", "updating pipeline", (*codepipeline.Client).UpdatePipeline, isWrite)
 	opDelete         = pipelineOperation("DeletePipeline", "deleting pipeline", (*codepipeline.Client).DeletePipeline, isWrite)
@@ -35,7 +37,7 @@ var (
 )
 
 // operations are all that this package ever calls, by name.
-var operations = byName(opListPipelines, opGetPipeline, opGetState, opListExecutions, opListTags,
+var operations = byName(opListPipelines, opGetPipeline, opGetState, opListExecutions, opListTags, opListTypes, opListRules,
 	opCreate, opUpdate, opDelete, opTag, opUntag, opGetResources, opGetCallerIdentity, opAssumeRole,
 	opDescribeSecret, opGetSecretValue, opGetParameter)
 

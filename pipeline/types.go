@@ -1,6 +1,9 @@
 package pipeline
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // Types is what a target itself lists: the action types and rule types that exist there, custom ones too. What it
 // says counts before the table, which completes it with what AWS does not list: forms and values.
@@ -87,3 +90,48 @@ func readBounds(n *Node, otherwise Bounds) Bounds {
 }
 
 func isTrue(n *Node) bool { return n != nil && n.Kind == Bool && n.Text == "true" }
+
+// typeRules are the rules about what exists and what it takes, on which the target's own lists have the last word.
+var typeRules = []string{"CP-A02", "CP-A03", "CP-A04", "CP-R03", "CP-R04"}
+
+// AboutTypes reports whether a problem is one that the target's own lists of types could lift.
+func (p Problem) AboutTypes() bool { return slices.Contains(typeRules, p.Rule) }
+
+// TypesTell reports whether asking the target for its types could change what is known of a document. Where they
+// are not known yet, that is so if an action or a rule is of a type that is not in the table, so that nothing was
+// checked, or if the table found a fault that newer lists may not have. Where they are, only a type that was
+// missing can have been made since: custom types do not change.
+func (t Target) TypesTell(doc *Document, problems []Problem) bool {
+	if t.Types != nil {
+		return slices.ContainsFunc(problems, func(p Problem) bool { return p.Rule == "CP-A02" })
+	}
+	return slices.ContainsFunc(problems, Problem.AboutTypes) || t.hasUnknownType(doc.Declaration)
+}
+
+func (t Target) hasUnknownType(declaration *Node) bool {
+	unknown := func(n *Node, member string) bool {
+		id := n.Get(member)
+		if region := n.Get("region"); id == nil || region != nil && region.Text != t.Region {
+			return false
+		}
+		owner, version := cmp.Or(id.Str("owner"), "AWS"), cmp.Or(id.Str("version"), "1")
+		return version != "1" || actionTypeIndex[typeID{id.Str("category"), owner, id.Str("provider")}] == nil
+	}
+	for _, stage := range declaration.List("stages") {
+		for _, action := range stage.List("actions") {
+			if unknown(action, "actionTypeId") {
+				return true
+			}
+		}
+		for _, gate := range [...]string{"beforeEntry", "onSuccess", "onFailure"} {
+			for _, condition := range stage.List(gate, "conditions") {
+				for _, rule := range condition.List("rules") {
+					if unknown(rule, "ruleTypeId") {
+						return true
+					}
+				}
+			}
+		}
+	}
+	return false
+}

@@ -146,6 +146,8 @@ type Desired struct {
 	Problems []pipeline.Problem
 	broken   map[string][]pipeline.Problem // :: source tag → why that file cannot be used
 	closed   map[string]bool               // :: source, as tags write it → a file of it has errors
+
+	typesTell bool // asking the target for its types could change this
 }
 
 // For returns what the files want of one target.
@@ -163,6 +165,7 @@ func (t *Tree) For(target pipeline.Target) *Desired {
 			continue
 		}
 		doc, problems := f.file.For(target)
+		d.typesTell = d.typesTell || target.TypesTell(doc, problems)
 		problems = append(slices.Clone(pipeline.Grade(f.problems, target.Rules)), problems...)
 		d.note(f.origin, f.source.Path, problems)
 		w := &Wanted{Name: doc.Name, Origin: f.origin, Path: f.source.Path, Since: f.source.Commit, Document: doc, Errors: onlyErrors(problems)}

@@ -35,6 +35,8 @@ type Reader interface {
 	Pipeline(ctx context.Context, name string) (live.Pipeline, error)
 	// Tags returns the tags of one pipeline as they are now, never nil without an error.
 	Tags(ctx context.Context, name string) (map[string]string, error)
+	// Types returns the types of actions and rules that the target has.
+	Types(ctx context.Context) (*pipeline.Types, error)
 	// Running returns the executions that an update would cancel.
 	Running(ctx context.Context, name string) ([]live.Execution, error)
 	// SecretVersion returns the version of a secret that a reference means now, without reading its value.

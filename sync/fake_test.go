@@ -28,6 +28,7 @@ type fake struct {
 	tagsErr  error                    // of the tag listing
 	untagged map[string]bool          // names that the tag listing does not have
 	onWrite  func(call)               // sees every write before it happens
+	types    func() (*pipeline.Types, error)
 
 	secrets map[string][]string // :: name → the values of its versions
 }
@@ -183,6 +184,14 @@ func (f *fake) Tags(ctx context.Context, name string) (map[string]string, error)
 	c.tags = map[string]string{}
 	maps.Copy(c.tags, p.tags)
 	return maps.Clone(c.tags), nil
+}
+
+func (f *fake) Types(ctx context.Context) (*pipeline.Types, error) {
+	c, s := f.enter(ctx, call{op: "Types"})
+	if err := s.error(f, c); err != nil {
+		return nil, err
+	}
+	return f.types()
 }
 
 func (f *fake) Running(ctx context.Context, name string) ([]live.Execution, error) {

@@ -24,6 +24,7 @@ type Memory struct {
 	docs     map[string]live.Pipeline // :: name → its definition at its latest version
 	fought   map[string]bool          // :: name → an unexplained difference was written away
 	waiting  map[string]time.Time     // :: name → since when a change waits for its executions to end
+	listed   typeMemory               // the types of actions and rules that the target has
 }
 
 type ownWrite struct {

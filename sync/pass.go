@@ -106,7 +106,7 @@ func (p *pass) see(ctx context.Context) error {
 		return err
 	}
 	p.identity, p.report.Account = id, id.Account
-	p.want()
+	p.judge(ctx)
 	inventory, err := p.Target.Live.Inventory(ctx)
 	if err != nil {
 		return err
@@ -128,14 +128,17 @@ func (p *pass) see(ctx context.Context) error {
 	return nil
 }
 
-func (p *pass) want() {
-	p.desired = p.Tree.For(p.pipelineTarget())
+func (p *pass) want(types *pipeline.Types) {
+	target := p.pipelineTarget()
+	target.Types = types
+	p.desired = p.Tree.For(target)
 	p.report.Problems = p.desired.Problems
 }
 
 func (p *pass) allUnknown() {
 	if p.desired == nil {
-		p.want()
+		known := p.Target.Memory.typesKnown()
+		p.want(known.current())
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.desired.Wanted)) {
 		if w := p.desired.Wanted[name]; !w.presumed && p.selected(name) {

@@ -211,6 +211,16 @@ func (p *patient) reads(ctx context.Context) {
 		}
 		return f
 	})
+	const types = "codepipeline:ListActionTypes"
+	p.check(ctx, types+", ListRuleTypes", func(ctx context.Context) finding {
+		_, err := p.aws.Types(ctx)
+		f := p.allowed(types+" and codepipeline:ListRuleTypes", err)
+		if f.Result == verdictFailed {
+			f.Result = verdictWarning
+			f.Detail += "; custom action types, and those that plumbline does not know, cannot be checked"
+		}
+		return f
+	})
 	for _, call := range []struct {
 		action string
 		make   func(ctx context.Context) error

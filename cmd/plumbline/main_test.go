@@ -71,7 +71,7 @@ func condition(name string) (bool, error) {
 
 // setUp gives a script an emulator, and settings that come from nowhere else.
 func setUp(env *testscript.Env) error {
-	server := httptest.NewServer(emulator.New(emulator.Options{}))
+	server := httptest.NewServer(emulator.New(emulator.Options{CustomActions: []string{"Test/Lab/2 Bench*:Number Fast:Boolean"}}))
 	env.Defer(server.Close)
 	env.Setenv("ENDPOINT", server.URL)
 	env.Setenv("EXAMPLE", example())
