@@ -250,6 +250,7 @@ func everyMethod(t *testing.T, region string) {
 	_, tagsErr := r.Tags(ctx, "web")
 	_, executionsErr := r.Executions(ctx, "web", 1)
 	_, runningErr := r.Running(ctx, "web")
+	_, typesErr := r.Types(ctx)
 	_, failuresErr := r.Failures(ctx, "web")
 	_, _, secretErr := w.Secret(ctx, pipeline.Reference{Service: pipeline.SecretsManager, ID: "alexa", Key: "client"})
 	_, _, parameterErr := w.Secret(ctx, pipeline.Reference{Service: pipeline.ParameterStore, ID: "/prod/alexa"})
@@ -257,7 +258,7 @@ func everyMethod(t *testing.T, region string) {
 	untagErr := w.Untag(ctx, "web", []string{"a"})
 	_, updateErr := w.Update(ctx, p.Declaration)
 	deleteErr := w.Delete(ctx, "web")
-	if err := errors.Join(inventoryErr, readErr, versionErr, tagsErr, executionsErr, runningErr, failuresErr, secretErr, parameterErr, tagErr, untagErr, updateErr, deleteErr); err != nil {
+	if err := errors.Join(inventoryErr, readErr, versionErr, tagsErr, executionsErr, runningErr, typesErr, failuresErr, secretErr, parameterErr, tagErr, untagErr, updateErr, deleteErr); err != nil {
 		t.Error(err)
 	}
 }
