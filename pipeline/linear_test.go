@@ -134,7 +134,7 @@ var hostileTarget = Target{
 // only looks at what is there; BenchmarkHostile shows how long each takes.
 func TestLinear(t *testing.T) {
 	const (
-		n      = 3000 // many more than the 1,000 findings that are kept, so that they count the same in both
+		n      = 1500 // more than the 1,000 findings that are kept, so that they count the same in both
 		factor = 2.3  // lists and maps grow by doubling
 	)
 	for _, h := range hostile {
@@ -148,7 +148,7 @@ func TestLinear(t *testing.T) {
 // bytesOf returns how much memory is allocated to judge a file.
 func bytesOf(text string) float64 {
 	var least uint64
-	for range 3 {
+	for range 2 {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		check("f.json", []byte(text), hostileTarget)

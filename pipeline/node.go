@@ -289,7 +289,7 @@ type pool[T any] struct {
 // take returns n zero values. Appending to them moves them.
 func (p *pool[T]) take(n int) []T {
 	if n > len(p.free) {
-		p.next = max(n, 16, min(2*p.next, 64))
+		p.next = max(n, 16, min(2*p.next, 32))
 		p.free = make([]T, p.next)
 	}
 	taken := p.free[:n:n]

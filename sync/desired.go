@@ -3,10 +3,14 @@ package sync
 import (
 	"fmt"
 	"maps"
+	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/bmatcuk/doublestar/v4"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/plumbline/plumbline/pipeline"
 	"github.com/plumbline/plumbline/source"
@@ -38,6 +42,7 @@ type Origin struct {
 type Tree struct {
 	origins []Origin
 	files   []treeFile
+	shown   map[string]int // :: path as problems show it → the first file of that path
 	targets []string
 }
 
@@ -51,7 +56,7 @@ type treeFile struct {
 
 // Read parses the files of all sources. targets are the names of all configured targets.
 func Read(origins []Origin, targets []string) *Tree {
-	t := &Tree{origins: origins, targets: targets}
+	t := &Tree{origins: origins, shown: map[string]int{}, targets: targets}
 	for i := range origins {
 		o := &t.origins[i]
 		for _, p := range o.Snapshot.Problems {
@@ -59,22 +64,60 @@ func Read(origins []Origin, targets []string) *Tree {
 			p.File = o.Prefix + p.File
 			t.files = append(t.files, treeFile{origin: o, source: source.File{Path: path}, problems: []pipeline.Problem{p}})
 		}
+		first := len(t.files)
 		for _, sf := range o.Snapshot.Files {
-			f := treeFile{origin: o, source: sf}
-			f.file, f.problems = pipeline.Parse(o.Prefix+sf.Path, sf.Data)
-			t.place(&f)
-			t.files = append(t.files, f)
+			t.files = append(t.files, treeFile{origin: o, source: sf})
+		}
+		files := t.files[first:]
+		spread(len(files), func(i int) {
+			f := &files[i]
+			f.file, f.problems = pipeline.Parse(f.shown(), f.source.Data)
+			t.place(f)
+		})
+	}
+	for i := range t.files {
+		if _, taken := t.shown[t.files[i].shown()]; !taken {
+			t.shown[t.files[i].shown()] = i
 		}
 	}
 	return t
 }
 
+// spread calls do for each number below n, on all processors at once, and waits for the last. If one panics, spread does.
+func spread(n int, do func(i int)) {
+	const portion = 16 // files that one processor takes at a time
+	var next atomic.Int64
+	var group errgroup.Group
+	for range min(runtime.GOMAXPROCS(0), 1+n/portion) {
+		group.Go(func() (bug error) {
+			defer func() {
+				if p := recover(); p != nil {
+					bug = fmt.Errorf("%v\n%s", p, debug.Stack())
+				}
+			}()
+			for {
+				end := int(next.Add(portion))
+				for i := end - portion; i < min(end, n); i++ {
+					do(i)
+				}
+				if end >= n {
+					return nil
+				}
+			}
+		})
+	}
+	if bug := group.Wait(); bug != nil {
+		panic(bug) // here it costs a pass, in a goroutine of its own the daemon
+	}
+}
+
+// shown is the file's path as problems show it.
+func (f *treeFile) shown() string { return f.origin.Prefix + f.source.Path }
+
 // Text returns the file that a problem is about as it stands in its source; nil where it was not read.
 func (t *Tree) Text(p pipeline.Problem) []byte {
-	for _, f := range t.files {
-		if f.origin.Prefix+f.source.Path == p.File {
-			return f.source.Data
-		}
+	if i, ok := t.shown[p.File]; ok {
+		return t.files[i].source.Data
 	}
 	return nil
 }
@@ -83,7 +126,7 @@ func (t *Tree) Text(p pipeline.Problem) []byte {
 func (t *Tree) place(f *treeFile) {
 	folder, _, inFolder := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(f.source.Path, f.origin.Root), "/"), "/")
 	refuse := func(rule, message, hint string) {
-		f.problems = append(f.problems, pipeline.Problem{File: f.origin.Prefix + f.source.Path, Rule: rule, Severity: pipeline.Error, Message: message, Hint: hint})
+		f.problems = append(f.problems, pipeline.Problem{File: f.shown(), Rule: rule, Severity: pipeline.Error, Message: message, Hint: hint})
 		f.targets = []string{}
 	}
 	if f.origin.Layout != ByTarget {
@@ -155,7 +198,8 @@ func (t *Tree) For(target pipeline.Target) *Desired {
 	d := &Desired{Wanted: map[string]*Wanted{}, broken: map[string][]pipeline.Problem{}, closed: map[string]bool{}}
 	claims := map[string][]*Wanted{}
 	var unnamed []treeFile
-	for _, f := range t.files {
+	judged := t.judge(target)
+	for i, f := range t.files {
 		if len(f.targets) == 0 && f.targets != nil || f.file == nil {
 			d.note(f.origin, f.source.Path, f.problems)
 			unnamed = append(unnamed, f)
@@ -164,14 +208,13 @@ func (t *Tree) For(target pipeline.Target) *Desired {
 		if !f.goesTo(target.Name) {
 			continue
 		}
-		doc, problems := f.file.For(target)
-		d.typesTell = d.typesTell || target.TypesTell(doc, problems)
-		problems = append(slices.Clone(pipeline.Grade(f.problems, target.Rules)), problems...)
+		doc, problems := judged[i].doc, judged[i].problems
+		d.typesTell = d.typesTell || judged[i].typesTell
 		d.note(f.origin, f.source.Path, problems)
 		w := &Wanted{Name: doc.Name, Origin: f.origin, Path: f.source.Path, Since: f.source.Commit, Document: doc, Errors: onlyErrors(problems)}
 		if doc.Name == "" {
 			if f.problems = problems; len(w.Errors) == 0 { // somebody silenced the rule; it has no name all the same
-				f.problems = append(f.problems, pipeline.Problem{File: f.origin.Prefix + f.source.Path, Rule: "CP-F01", Severity: pipeline.Error, Message: "the pipeline has no name", Hint: "give it one"})
+				f.problems = append(f.problems, pipeline.Problem{File: f.shown(), Rule: "CP-F01", Severity: pipeline.Error, Message: "the pipeline has no name", Hint: "give it one"})
 			}
 			unnamed = append(unnamed, f)
 			continue
@@ -188,6 +231,29 @@ func (t *Tree) For(target pipeline.Target) *Desired {
 	}
 	pipeline.SortProblems(d.Problems)
 	return d
+}
+
+// judgement is what one file says for one target; the zero value for a file that says nothing there.
+type judgement struct {
+	doc       *pipeline.Document
+	problems  []pipeline.Problem
+	typesTell bool // see Target.TypesTell
+}
+
+// judge returns what the files say for a target, in their order.
+func (t *Tree) judge(target pipeline.Target) []judgement {
+	judged := make([]judgement, len(t.files))
+	spread(len(t.files), func(i int) {
+		f := &t.files[i]
+		if f.file == nil || !f.goesTo(target.Name) {
+			return
+		}
+		doc, problems := f.file.For(target)
+		judged[i] = judgement{
+			doc: doc, problems: append(slices.Clone(pipeline.Grade(f.problems, target.Rules)), problems...), typesTell: target.TypesTell(doc, problems),
+		}
+	})
+	return judged
 }
 
 func (d *Desired) note(o *Origin, path string, problems []pipeline.Problem) {
@@ -271,23 +337,21 @@ func (t *Tree) Problems(targets []pipeline.Target) []pipeline.Problem {
 
 // readers returns how many of the targets a file goes to.
 func (t *Tree) readers(shown string, targets []pipeline.Target) int {
-	for i := range t.files {
-		f := &t.files[i]
-		if f.origin.Prefix+f.source.Path != shown {
-			continue
-		}
-		if f.file == nil || f.targets != nil && len(f.targets) == 0 {
-			return len(targets)
-		}
-		n := 0
-		for _, target := range targets {
-			if f.goesTo(target.Name) {
-				n++
-			}
-		}
-		return n
+	i, ok := t.shown[shown]
+	if !ok {
+		return len(targets)
 	}
-	return len(targets)
+	f := &t.files[i]
+	if f.file == nil || f.targets != nil && len(f.targets) == 0 {
+		return len(targets)
+	}
+	n := 0
+	for _, target := range targets {
+		if f.goesTo(target.Name) {
+			n++
+		}
+	}
+	return n
 }
 
 // origin returns the origin of a source by its name as tags write it, or nil.
