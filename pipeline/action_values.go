@@ -63,6 +63,9 @@ func (c *checker) secret(s subject, k *Key, v *Node) {
 // form checks a value that has a form of its own.
 func (c *checker) form(s subject, k *Key, v *Node) {
 	wrong := func(hint, format string, args ...any) {
+		if leading.MatchString(v.Text) {
+			return // PL-D07 tells it better
+		}
 		c.report(v, s.rule(), hint, "%s of %s %s", k.Name, s, fmt.Sprintf(format, args...))
 	}
 	switch k.Form {

@@ -258,7 +258,7 @@ func (c *checker) members(s *Shape, n *Node, what phrase) {
 		meant = append(meant, closest)
 		hint := fmt.Sprintf("did you mean %q?", closest)
 		if closest == "" {
-			hint = didYouMean(m.Name, names(s))
+			hint = cmp.Or(c.belongs(s, n, m.Name), didYouMean(m.Name, names(s)))
 		}
 		c.report(m, "CP-F11", hint, "%s has no member %q", what, shorten(m.Name, 60))
 	}
@@ -267,6 +267,27 @@ func (c *checker) members(s *Shape, n *Node, what phrase) {
 			c.report(n, "CP-F01", missingHint(field), "%s has no %s", what, field.Name)
 		}
 	}
+}
+
+// belongs says where a member belongs that stands one level too high: in a member of its object, or in the
+// configuration of its action.
+func (c *checker) belongs(s *Shape, n *Node, name string) string {
+	for _, field := range s.Fields {
+		switch inner := field.Shape; {
+		case inner.Field(name) != nil:
+			return "it belongs in " + field.Name
+		case inner.Kind == Array && inner.Elem.Field(name) != nil:
+			return "it belongs in an entry of " + field.Name
+		}
+	}
+	if row := c.rowOf(n); row != nil {
+		for i := range row.Keys {
+			if strings.EqualFold(row.Keys[i].Name, name) {
+				return fmt.Sprintf("it belongs in configuration, as %q", row.Keys[i].Name)
+			}
+		}
+	}
+	return ""
 }
 
 // missingHint shows what to write for a missing member.

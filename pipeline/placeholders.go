@@ -60,11 +60,12 @@ var freeText = []string{"CustomData", "UserParameters", "Input", "EnvironmentVar
 
 // fillIns looks for placeholders in configuration values, which AWS takes as they are.
 func (c *checker) fillIns(declaration *Node) {
-	if location := declaration.Get("artifactStore", "location"); location != nil && location.Kind == String && strings.HasPrefix(location.Text, "your-") {
-		c.placeholders = append(c.placeholders, unfilled{location.place(), "location", location.Text, false})
-	}
+	c.allowedFillIn(declaration, "name")
+	c.allowedFillIn(declaration.Get("artifactStore"), "location")
+	c.roleFillIn(declaration.Get("roleArn"))
 	for _, stage := range declaration.List("stages") {
 		for _, action := range stage.List("actions") {
+			c.roleFillIn(action.Get("roleArn"))
 			configuration := action.Get("configuration")
 			if configuration == nil || configuration.Kind != Object {
 				continue
@@ -75,6 +76,27 @@ func (c *checker) fillIns(declaration *Node) {
 				}
 			}
 		}
+	}
+}
+
+// allowedFillIn looks at a value whose form allows some placeholders, such as your-bucket.
+func (c *checker) allowedFillIn(n *Node, member string) {
+	if v := n.Get(member); v != nil && v.Kind == String && !c.opaque[v] && !c.replaced[v] && mayBeUnfilled(v.Text) && !strings.ContainsAny(v.Text, "<{$%") {
+		c.fillIn(Member{Name: member, Value: v})
+	}
+}
+
+// roleFillIn looks at the name in the ARN of a role: the form that AWS asks for allows any letters there, though
+// no role has such a name.
+func (c *checker) roleFillIn(v *Node) {
+	if v == nil || v.Kind != String || c.opaque[v] || c.replaced[v] || strings.Contains(v.Text, "#{") || !roleARN.matches(v.Text) {
+		return
+	}
+	name := v.Text[strings.LastIndexByte(v.Text, ':')+1:]
+	if piece := bracketed.FindString(name); strings.ContainsAny(piece, "<{$%[") {
+		c.placeholders = append(c.placeholders, unfilled{v.place(), "roleArn", piece, true})
+	} else if piece := leading.FindString(name[strings.LastIndexByte(name, '/')+1:]); piece != "" {
+		c.placeholders = append(c.placeholders, unfilled{v.place(), "roleArn", piece, false})
 	}
 }
 

@@ -3,7 +3,7 @@ package pipeline
 // actionRules are the rules of actions (CP-A), of their types (CP-P), and advice that the service does not give (CP-W).
 var actionRules = []Rule{
 	{
-		ID: "CP-A01", Severity: Error, Title: "action names are unique within a stage",
+		ID: "CP-A01", Severity: Error, Title: "two actions of a stage have one name",
 		Why:    "AWS refuses the pipeline. Actions of one stage are told apart by their names.",
 		Source: `user guide, "Action declaration"; AWS CDK`,
 		Wrong:  `{"name": "Build", …}, {"name": "Build", …}`,
@@ -56,7 +56,7 @@ var actionRules = []Rule{
 		Right:  `"actionTypeId": {"category": "Build", …}`,
 	},
 	{
-		ID: "CP-A10", Severity: Error, Title: "a type that needs a pipeline of type V2",
+		ID: "CP-A10", Severity: Error, Title: "a type that needs V2 in a pipeline that is not",
 		Why:     "AWS refuses Commands, ECRBuildAndPublish, EC2, EKS, Lambda as a deployment and CodePipeline as an action in a pipeline of type V1. Without pipelineType it is a warning, for sources disagree on the default.",
 		Message: "Commands Action can only be used with V2 pipelines.",
 		Source:  "seen in the service's replies",
@@ -206,7 +206,7 @@ var actionRules = []Rule{
 		Right:  `"configuration": {"S3Bucket": "code", "S3ObjectKey": "code.zip", "PollForSourceChanges": "false"}`,
 	},
 	{
-		ID: "CP-W02", Severity: Warning, Title: "the old way to GitHub",
+		ID: "CP-W02", Severity: Warning, Title: "a GitHub source with a personal token",
 		Why:    "The action of owner ThirdParty needs a personal token, which AWS advises against; connections need none.",
 		Source: `user guide, "Update a GitHub (via OAuth app) source action to a GitHub (via GitHub App) source action"`,
 		Wrong:  `"owner": "ThirdParty", "provider": "GitHub"`,

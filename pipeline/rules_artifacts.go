@@ -3,7 +3,7 @@ package pipeline
 // artifactRules are the rules of what flows between actions: artifacts (CP-R), their stores and regions (CP-X), variables (CP-N).
 var artifactRules = []Rule{
 	{
-		ID: "CP-N01", Severity: Error, Title: "namespaces are unique in the pipeline",
+		ID: "CP-N01", Severity: Error, Title: "two actions have one namespace",
 		Why:     "AWS refuses the pipeline: it could not tell whose variables a reference means.",
 		Message: "Namespaces must be unique across the pipeline definition. The following occur more than once in the pipeline. StageName=[S], ActionName=[A], Namespace=[N]",
 		Source:  "aws/aws-cdk#6111, aws/aws-cdk#16142",
@@ -40,7 +40,7 @@ var artifactRules = []Rule{
 		Right:  `{"name": "Ask", "runOrder": 2, "configuration": {"CustomData": "#{Build.Tag}"}, …}, {"name": "Compile", "runOrder": 1, "namespace": "Build", …}`,
 	},
 	{
-		ID: "CP-N06", Severity: Error, Title: "variable names are unique",
+		ID: "CP-N06", Severity: Error, Title: "two variables have one name",
 		Why:     "AWS refuses the pipeline.",
 		Message: "Variable names must be unique. The following variable name is already in use: X",
 		Source:  "the service's answer, as probed by badmintoncryer/cdk-preflight",
@@ -79,7 +79,7 @@ var artifactRules = []Rule{
 		Right:   `"CustomData": "#{SourceVariables.CommitId}"`,
 	},
 	{
-		ID: "CP-R01", Severity: Error, Title: "output artifact names are unique in the pipeline",
+		ID: "CP-R01", Severity: Error, Title: "an output artifact that two actions make",
 		Why:     "AWS refuses the pipeline.",
 		Message: "Output Artifact Bundle name must be unique within the pipeline. X has been used more than once.",
 		Source:  "aws-cloudformation/cfn-lint#1688",
@@ -87,7 +87,7 @@ var artifactRules = []Rule{
 		Right:   `"outputArtifacts": [{"name": "Built"}]   and   "outputArtifacts": [{"name": "Tested"}]`,
 	},
 	{
-		ID: "CP-R02", Severity: Error, Title: "an input artifact is made by an earlier action",
+		ID: "CP-R02", Severity: Error, Title: "an input artifact that no earlier action makes",
 		Why:     "AWS refuses the pipeline. Earlier is an earlier stage, or the same stage with a lower runOrder; the order in which a stage lists its actions does not count.",
 		Message: "Input Artifact Bundle B in action A is not declared as Output Artifact Bundle in any of the preceding actions",
 		Source:  "the service's answer, as probed by badmintoncryer/cdk-preflight",
@@ -125,14 +125,14 @@ var artifactRules = []Rule{
 		Right:  `"inputArtifacts": [{"name": "Code"}]`,
 	},
 	{
-		ID: "CP-R07", Severity: Off, Title: "nothing reads an artifact",
+		ID: "CP-R07", Severity: Off, Title: "an artifact that nothing reads",
 		Why:    "It is allowed, and costs the time and space to store it. The rule is off unless rules in the configuration turn it on: a third of published pipelines have such an artifact, because the console adds one to each build.",
 		Source: `AWS CodePipeline User Guide, "Valid providers and artifact details"`,
 		Wrong:  `"outputArtifacts": [{"name": "Report"}]   that no action reads`,
 		Right:  "no outputArtifacts",
 	},
 	{
-		ID: "CP-X01", Severity: Error, Title: "actions in several regions need artifactStores",
+		ID: "CP-X01", Severity: Error, Title: "actions in several regions, and one artifactStore",
 		Why:     "AWS refuses the pipeline.",
 		Message: "Your pipeline contains actions in more than one region. Use 'pipeline.artifactStores' instead of 'pipeline.artifactStore' to declare an artifact store, such as an artifact bucket, for each region where you have an action.",
 		Source:  `AWS CodePipeline User Guide, "Add a cross-Region action"; the service's answer, as probed by badmintoncryer/cdk-preflight`,
@@ -140,7 +140,7 @@ var artifactRules = []Rule{
 		Right:   `"artifactStores": {"eu-west-1": {"type": "S3", "location": "web-eu"}, "us-east-1": {"type": "S3", "location": "web-us"}}`,
 	},
 	{
-		ID: "CP-X02", Severity: Error, Title: "a region has no artifact store",
+		ID: "CP-X02", Severity: Error, Title: "a region without an artifact store",
 		Why:     "AWS refuses the pipeline: the pipeline's own region and that of each action need a store.",
 		Message: "Your pipeline must have an artifact store, such as an artifact bucket, for each region where you have an action. The following region is missing in 'pipeline.artifactStores': R.",
 		Source:  `AWS CodePipeline User Guide, "Add a cross-Region action"; the service's answer, as probed by badmintoncryer/cdk-preflight`,
@@ -148,21 +148,21 @@ var artifactRules = []Rule{
 		Right:   `"artifactStores": {"eu-west-1": …, "us-east-1": …}`,
 	},
 	{
-		ID: "CP-X04", Severity: Warning, Title: "an action cannot run outside of the pipeline's region",
+		ID: "CP-X04", Severity: Warning, Title: "an action in a region where it cannot run",
 		Why:    "The guide allows no cross-region source, third-party or custom actions, and the AWS CDK refuses them. A user reports that an S3 source in another region works, and AWS's answer is not known, so this is a warning.",
 		Source: `AWS CodePipeline User Guide, "Add a cross-Region action"; awsdocs/aws-codepipeline-user-guide#45`,
 		Wrong:  `{"name": "Fetch", "actionTypeId": {"category": "Source", …}, "region": "us-east-1"}   in a pipeline of eu-west-1`,
 		Right:  `{"name": "Fetch", "actionTypeId": {"category": "Source", …}}`,
 	},
 	{
-		ID: "CP-X06", Severity: Note, Title: "an artifact store is not needed",
+		ID: "CP-X06", Severity: Note, Title: "an artifact store that no action needs",
 		Why:    "It is allowed. A region that no action names any more is often left over from a change.",
 		Source: "hashicorp/terraform-provider-aws and the AWS CDK, which both allow it",
 		Wrong:  `"artifactStores": {"eu-west-1": …, "us-east-1": …, "ap-south-1": …}   with no action in ap-south-1`,
 		Right:  `"artifactStores": {"eu-west-1": …, "us-east-1": …}`,
 	},
 	{
-		ID: "CP-X07", Severity: Warning, Title: "artifacts for another account need a key",
+		ID: "CP-X07", Severity: Warning, Title: "artifacts for another account without a key",
 		Why:    "The default key for Amazon S3 cannot be shared with another account, so the action fails when it reads its artifacts. AWS takes the pipeline.",
 		Source: `AWS CodePipeline User Guide, "Create a pipeline that uses resources from another AWS account"`,
 		Wrong:  `"artifactStore": {"type": "S3", "location": "web"}   and an action with "roleArn": "arn:aws:iam::210987654321:role/deploy"`,

@@ -4,7 +4,7 @@ package pipeline
 // conditions of stages (CP-C), and its quotas (CP-W07).
 var structureRules = []Rule{
 	{
-		ID: "CP-C02", Severity: Error, Title: "onFailure has a result and conditions",
+		ID: "CP-C02", Severity: Error, Title: "onFailure has both a result and conditions",
 		Why:     "AWS refuses the pipeline.",
 		Message: "The following stage cannot have a failure exit gate configured with both top level result and conditions: 'X",
 		Source:  "the service's answer, as probed by badmintoncryer/cdk-preflight",
@@ -19,14 +19,14 @@ var structureRules = []Rule{
 		Right:  `"beforeEntry": {"conditions": [{"result": "FAIL", …}]}`,
 	},
 	{
-		ID: "CP-C04", Severity: Warning, Title: "a rule cannot skip a stage",
+		ID: "CP-C04", Severity: Warning, Title: "a rule that cannot skip a stage is to skip one",
 		Why:    "The guide has the result SKIP for the rules LambdaInvoke and VariableCheck (and its page on Commands says the same of Commands). AWS's answer to others is not known.",
 		Source: `AWS CodePipeline User Guide, "How do stage conditions work?"`,
 		Wrong:  `{"result": "SKIP", "rules": [{… "provider": "DeploymentWindow" …}]}`,
 		Right:  `{"result": "SKIP", "rules": [{… "provider": "VariableCheck" …}]}`,
 	},
 	{
-		ID: "CP-C05", Severity: Error, Title: "a PARALLEL pipeline cannot roll back",
+		ID: "CP-C05", Severity: Error, Title: "a PARALLEL pipeline is to roll back",
 		Why:     "AWS refuses the pipeline.",
 		Message: "Failure conditions with rollback result type cannot be added to a PARALLEL pipeline.",
 		Source:  "the service's answer, as probed by badmintoncryer/cdk-preflight",
@@ -55,14 +55,14 @@ var structureRules = []Rule{
 		Right:  `{"name": "Build", "onFailure": {"result": "ROLLBACK"}, …}`,
 	},
 	{
-		ID: "CP-C12", Severity: Error, Title: "rule names are unique within a condition",
+		ID: "CP-C12", Severity: Error, Title: "two rules of a condition have one name",
 		Why:    "Variables of rules are named by the rule, so two of one name could not be told apart. AWS's own answer is not known.",
 		Source: `AWS CodePipeline User Guide, "How do stage conditions work?"`,
 		Wrong:  `"rules": [{"name": "Check", …}, {"name": "Check", …}]`,
 		Right:  `"rules": [{"name": "CheckAlarm", …}, {"name": "CheckTime", …}]`,
 	},
 	{
-		ID: "CP-G01", Severity: Error, Title: "stage names are unique",
+		ID: "CP-G01", Severity: Error, Title: "two stages have one name",
 		Why:     "AWS refuses the pipeline. Names that differ in letter case are two names.",
 		Message: "Stage name 'X' is used more than once",
 		Source:  "the service's answer, as probed by badmintoncryer/cdk-preflight",
@@ -70,7 +70,7 @@ var structureRules = []Rule{
 		Right:   `{"name": "DeployTest", …}, {"name": "DeployProduction", …}`,
 	},
 	{
-		ID: "CP-G02", Severity: Error, Title: "a stage has at least one action",
+		ID: "CP-G02", Severity: Error, Title: "a stage without actions",
 		Why:    "AWS refuses the pipeline; its words are not known.",
 		Source: `AWS CodePipeline User Guide, "Pipeline structure reference"`,
 		Wrong:  `{"name": "Deploy", "actions": []}`,
@@ -85,14 +85,14 @@ var structureRules = []Rule{
 		Right:   "two stages with 51 and 50 actions",
 	},
 	{
-		ID: "CP-G04", Severity: Error, Title: "blockers are reserved by AWS",
+		ID: "CP-G04", Severity: Error, Title: "a stage has blockers, which are AWS's own",
 		Why:    "The service keeps the member for itself and answers InvalidBlockerDeclarationException.",
 		Source: "API reference, StageDeclaration",
 		Wrong:  `{"name": "Deploy", "blockers": [{"name": "Later", "type": "Schedule"}], …}`,
 		Right:  `{"name": "Deploy", …}`,
 	},
 	{
-		ID: "CP-M01", Severity: Error, Title: "pipeline variables need type V2",
+		ID: "CP-M01", Severity: Error, Title: "pipeline variables without type V2",
 		Why:     "AWS refuses the pipeline. Without pipelineType it is a warning: sources disagree on what AWS assumes then.",
 		Message: "Pipeline variable can only be used with V2 pipelines",
 		Source:  `AWS CodePipeline User Guide, "Pipeline types"`,
@@ -100,7 +100,7 @@ var structureRules = []Rule{
 		Right:   `"pipelineType": "V2", "variables": [ … ]`,
 	},
 	{
-		ID: "CP-M02", Severity: Error, Title: "triggers need type V2",
+		ID: "CP-M02", Severity: Error, Title: "triggers without type V2",
 		Why:     "AWS refuses the pipeline. Without pipelineType it is a warning: sources disagree on what AWS assumes then.",
 		Message: "Triggers on tag can only be used with V2 pipelines",
 		Source:  `AWS CodePipeline User Guide, "Pipeline types"`,
@@ -108,7 +108,7 @@ var structureRules = []Rule{
 		Right:   `"pipelineType": "V2", "triggers": [ … ]`,
 	},
 	{
-		ID: "CP-M03", Severity: Error, Title: "the modes QUEUED and PARALLEL need type V2",
+		ID: "CP-M03", Severity: Error, Title: "the mode QUEUED or PARALLEL without type V2",
 		Why:     "AWS refuses the pipeline. Without pipelineType it is a warning: sources disagree on what AWS assumes then.",
 		Message: "QUEUED or PARALLEL mode can only be used with V2 pipelines",
 		Source:  `AWS CodePipeline User Guide, "Pipeline types"`,
@@ -116,7 +116,7 @@ var structureRules = []Rule{
 		Right:   `"pipelineType": "V2", "executionMode": "QUEUED"`,
 	},
 	{
-		ID: "CP-M04", Severity: Error, Title: "stage conditions need type V2",
+		ID: "CP-M04", Severity: Error, Title: "stage conditions without type V2",
 		Why:     "AWS refuses the pipeline. Without pipelineType it is a warning: sources disagree on what AWS assumes then.",
 		Message: "Stage level conditions can only be used with V2 pipelines.",
 		Source:  `AWS CodePipeline User Guide, "Pipeline types"`,
@@ -124,7 +124,7 @@ var structureRules = []Rule{
 		Right:   `"pipelineType": "V2"   and   "onFailure": {"result": "RETRY"}`,
 	},
 	{
-		ID: "CP-S01", Severity: Error, Title: "a pipeline has at least 2 stages",
+		ID: "CP-S01", Severity: Error, Title: "fewer than 2 stages",
 		Why:     "AWS refuses the pipeline.",
 		Message: "Pipeline has only 1 stage(s). There should be a minimum of 2 stages in a pipeline",
 		Source:  "the service's answer, as probed by badmintoncryer/cdk-preflight",
@@ -132,7 +132,7 @@ var structureRules = []Rule{
 		Right:   `"stages": [{"name": "Source", …}, {"name": "Build", …}]`,
 	},
 	{
-		ID: "CP-S02", Severity: Error, Title: "a pipeline has at most 50 stages",
+		ID: "CP-S02", Severity: Error, Title: "more than 50 stages",
 		Why:     "AWS refuses the pipeline.",
 		Message: "Pipeline has too many stages. There can only be up to 50 stages in a pipeline",
 		Source:  "the service's answer, as probed by badmintoncryer/cdk-preflight",
@@ -140,7 +140,7 @@ var structureRules = []Rule{
 		Right:   "50 stages, or two pipelines of which one starts the other",
 	},
 	{
-		ID: "CP-S03", Severity: Error, Title: "the first stage holds only source actions",
+		ID: "CP-S03", Severity: Error, Title: "the first stage has an action that is no source",
 		Why:     "AWS refuses the pipeline.",
 		Message: "Pipeline should start with a stage that only contains source actions",
 		Source:  "the service's answer, as probed by badmintoncryer/cdk-preflight",
@@ -148,7 +148,7 @@ var structureRules = []Rule{
 		Right:   `"stages": [{"name": "Source", …}, {"name": "Build", …}, …]`,
 	},
 	{
-		ID: "CP-S04", Severity: Error, Title: "source actions stand in the first stage only",
+		ID: "CP-S04", Severity: Error, Title: "a source action after the first stage",
 		Why:     "AWS refuses the pipeline.",
 		Message: "Source actions can only be included in the first stage of the pipeline",
 		Source:  "the service's answer, as probed by badmintoncryer/cdk-preflight",
@@ -156,7 +156,7 @@ var structureRules = []Rule{
 		Right:   `{"name": "Source", "actions": [{… "category": "Source" …}]}`,
 	},
 	{
-		ID: "CP-S05", Severity: Error, Title: "a pipeline has an action that is not a source",
+		ID: "CP-S05", Severity: Error, Title: "nothing but source actions",
 		Why:     "AWS refuses the pipeline.",
 		Message: "Pipeline should contain at least 1 action whose category is not Source",
 		Source:  "the service's answer, as probed by badmintoncryer/cdk-preflight",
@@ -164,14 +164,14 @@ var structureRules = []Rule{
 		Right:   "a source stage, and a stage that builds",
 	},
 	{
-		ID: "CP-S07", Severity: Error, Title: "exactly one of artifactStore and artifactStores",
+		ID: "CP-S07", Severity: Error, Title: "both artifactStore and artifactStores, or neither",
 		Why:    "AWS refuses the pipeline; its words are not known.",
 		Source: `AWS CodePipeline User Guide, "Pipeline structure reference"`,
 		Wrong:  `"artifactStore": { … }, "artifactStores": { … }`,
 		Right:  `"artifactStore": { … }`,
 	},
 	{
-		ID: "CP-S08", Severity: Error, Title: "a pipeline has at most 1,000 actions",
+		ID: "CP-S08", Severity: Error, Title: "more than 1,000 actions",
 		Why:    "AWS refuses the pipeline. Until 2022 the guide said 500.",
 		Source: `AWS CodePipeline User Guide, "Quotas in AWS CodePipeline"`,
 		Wrong:  "1,001 actions",
@@ -186,7 +186,7 @@ var structureRules = []Rule{
 		Right:   `"sourceActionName": "Source"`,
 	},
 	{
-		ID: "CP-T02", Severity: Error, Title: "one trigger for a source action",
+		ID: "CP-T02", Severity: Error, Title: "two triggers for one source action",
 		Why:     "AWS refuses the pipeline.",
 		Message: "Triggers for connection must reference a CodeStarSourceConnection action. Note that when you specify a trigger, you cant specify more than one trigger per source action.",
 		Source:  "aws/aws-cdk#28694",
@@ -223,7 +223,7 @@ var structureRules = []Rule{
 		Right:  `"gitConfiguration": {"sourceActionName": "Source", "push": [{"branches": {"includes": ["main"]}}]}`,
 	},
 	{
-		ID: "CP-T08", Severity: Off, Title: "DetectChanges has no effect beside a trigger",
+		ID: "CP-T08", Severity: Off, Title: "DetectChanges beside a trigger, which overrides it",
 		Why:    "A trigger switches off the default detection of changes of its source action. The rule is off unless rules in the configuration turn it on: most documents with a trigger have the setting, because the console writes it.",
 		Source: `AWS CodePipeline User Guide, "Add trigger with code push or pull request event type filters"`,
 		Wrong:  `"DetectChanges": "true"   in an action that a trigger names`,

@@ -146,6 +146,26 @@ func TestRules(t *testing.T) {
 	}
 }
 
+// Every rule says all that explain shows.
+func TestRulesAreExplained(t *testing.T) {
+	for _, r := range Rules {
+		for name, text := range map[string]string{"Why": r.Why, "Source": r.Source, "Wrong": r.Wrong, "Right": r.Right} {
+			if text == "" {
+				t.Errorf("%s has no %s", r.ID, name)
+			}
+		}
+		if r.Wrong == r.Right {
+			t.Errorf("%s: right is wrong", r.ID)
+		}
+		if strings.HasSuffix(r.Title, ".") || len(r.Title) > 75 {
+			t.Errorf("%s: the title is no short finding: %q", r.ID, r.Title)
+		}
+		if !strings.HasSuffix(r.Why, ".") {
+			t.Errorf("%s: Why is no sentence: %q", r.ID, r.Why)
+		}
+	}
+}
+
 // Every file of testdata/rules is of a rule, and every rule that the code names is in the table: report would
 // panic on another.
 func TestRulesAreKnown(t *testing.T) {

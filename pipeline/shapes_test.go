@@ -110,6 +110,18 @@ func TestPlaceholders(t *testing.T) {
 			t.Errorf("%s: %s", name, told(problems))
 		}
 	}
+	for text, want := range map[string]Severity{"role/<name>": Error, "role/${ROLE}": Error, "role/team/{{role}}": Error, "role/YOUR_ROLE": Warning, "role/REPLACE_ME": Warning, "role/todo": Off, "role/a@b": Off} {
+		_, problems := check("f", []byte(edited(t, "role/pipeline", text)), Target{})
+		if want == Off && len(problems) > 0 || want != Off && (brief(problems) != "3:14 PL-D07" || problems[0].Severity != want) {
+			t.Errorf("%s: %s", text, told(problems))
+		}
+	}
+	for old, text := range map[string]string{`"web"`: `"__NAME__"`, `"web-artifacts"`: `"your-bucket"`, `"name": "web"`: `"name": "REPLACE_ME"`} {
+		_, problems := check("f", []byte(edited(t, old, text)), Target{})
+		if len(problems) != 1 || problems[0].Rule != "PL-D07" || problems[0].Severity != Warning {
+			t.Errorf("%s: %s", text, told(problems))
+		}
+	}
 	all := strings.NewReplacer(role, "<ROLE>", "web-artifacts", "${BUCKET}", `"code"`, `"<CODE>"`).Replace(base)
 	if _, problems := check("f", []byte(all), Target{}); brief(problems) != "3:14 PL-D07" || !strings.Contains(problems[0].Hint, "lines 4, 8") {
 		t.Error(told(problems))
