@@ -197,7 +197,7 @@ func TestFlippedBits(t *testing.T) {
 		for bit := range 8 {
 			spoilt := bytes.Clone(data)
 			spoilt[i] ^= 1 << bit
-			r := &Journal{path: filepath.Join(write(t, spoilt), "journal.log"), next: 1, latest: map[string][3]*Entry{}}
+			r := at(write(t, spoilt))
 			if _, err := r.read(); err != nil {
 				t.Fatal(err)
 			}
