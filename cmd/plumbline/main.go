@@ -102,7 +102,8 @@ pipelines of every configured region, and applies what changed.
 whether it can work here.
 
 Exit codes: 0 nothing to do or done; 1 error; 2 differences (plan --detailed-exitcode) or
-something that needs a person (status); 3 something wanted was held (apply, restore); 130 interrupted.`,
+something that needs a person (status); 3 something wanted was held (apply, restore);
+130 interrupted.`,
 		Example: `  plumbline demo
   plumbline validate pipelines/
   plumbline plan --dir pipelines --region us-east-1

@@ -83,12 +83,12 @@ func (f *restoreFlags) backup(j *journal.Journal, cfg *config.Config, name strin
 		}
 	}
 	if len(fit) == 0 {
-		what := "what it was before"
+		err := fmt.Errorf("the journal does not have what the pipeline %s was before", name)
 		if f.to > 0 {
-			what = fmt.Sprintf("%d, neither as a version of it nor as an entry", f.to)
+			err = fmt.Errorf("the journal does not have the pipeline %s as version %d, nor before an entry %d", name, f.to, f.to)
 		}
 		return journal.Entry{}, "", hinted{
-			fmt.Errorf("the journal does not have %s for the pipeline %s", what, name),
+			err,
 			fmt.Sprintf("`plumbline history %s` shows what it has; AWS keeps the last ten versions: aws codepipeline get-pipeline --name %s --pipeline-version N", name, name),
 		}
 	}
