@@ -78,9 +78,9 @@ func TestCommitsAreNamed(t *testing.T) {
 	for message, want := range map[string]string{
 		"Use the new image\n\nBecause.":     "Use the new image",
 		"\r\n\n  spaced\tout \x1b[31m \r\n": "spaced out  [31m",
-		"":                                 "",
+		"":                                  "",
 		"\xff\xfe broken":                   "broken",
-		strings.Repeat("é", 500):           strings.Repeat("é", 99) + "…",
+		strings.Repeat("é", 500):            strings.Repeat("é", 99) + "…",
 	} {
 		if _, err := s.Commit(message, map[string]string{"a.json": message}); err != nil {
 			t.Fatal(err)

@@ -239,7 +239,9 @@ func versions(t remembered) string {
 	switch {
 	case t.Verb == "delete" && t.Result == journal.Applied:
 		return fmt.Sprintf(" v%d → gone", t.Before)
-	case t.Before == 0 && t.After > 0:
+	case t.Before == 0 && t.After == 0:
+		return ""
+	case t.Before == 0:
 		return fmt.Sprintf(" v%d", t.After)
 	case t.Before == t.After || t.After == 0:
 		return fmt.Sprintf(" v%d", t.Before)
