@@ -93,15 +93,15 @@ func unknownFields(change *Change, diff differ.Diff) (Hold, string) {
 // same action of the same stage with nothing else of it changed; a new action cannot have a mask at all
 // (CP-A05). What the file refers to is sent whole, and cannot be lost.
 func (c *consideration) maskedSecrets(change *Change) (Hold, string) {
-	return maskedSecrets(change, secretsIn(c.w.Document.Declaration, pipeline.Refers))
+	return maskedSecrets(change, c.base.Declaration, secretsIn(c.w.Document.Declaration, pipeline.Refers))
 }
 
-// maskedSecrets takes the references that the file has.
-func maskedSecrets(change *Change, written []secretPlace) (Hold, string) {
+// maskedSecrets takes what is live, and the references that the file has.
+func maskedSecrets(change *Change, base *pipeline.Node, written []secretPlace) (Hold, string) {
 	if change.Verb != Update && change.Verb != Create {
 		return HoldNone, ""
 	}
-	before, after := secretsIn(change.base.Declaration, isMask), secretsIn(change.body, isMask)
+	before, after := secretsIn(base, isMask), secretsIn(change.body, isMask)
 	sent := secretsIn(change.body, pipeline.Refers)
 	// The rules let the file refer to secrets only where AWS hides them. What policy.ignore carries over from AWS has
 	// passed no rule: whoever may write a pipeline there must not get a secret written where it can be read.

@@ -111,7 +111,7 @@ func (p *pass) permitRestoring(c *Change, state *State, diff differ.Diff, r Rest
 			hold, reason = HoldMaskedSecret, fmt.Sprintf("it has a reference to a secret (%s), which only a file may have: --output FILE writes the document", refs[0])
 		}
 		if hold == HoldNone {
-			if hold, reason = maskedSecrets(c, nil); hold != HoldNone {
+			if hold, reason = maskedSecrets(c, c.base.Declaration, nil); hold != HoldNone {
 				reason = strings.TrimSuffix(reason, secretHelp) + "--output FILE writes the document; put a reference such as {{resolve:secretsmanager:NAME:SecretString:KEY}} in the secret's place and commit it"
 			}
 		}

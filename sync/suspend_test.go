@@ -317,3 +317,48 @@ func TestAbandonedIntents(t *testing.T) {
 		}
 	})
 }
+
+// TestRestoreNeverResolves: a reference in a definition that AWS showed is text that anybody may have written there.
+func TestRestoreNeverResolves(t *testing.T) {
+	e := applied(t, Apply)
+	e.fake.put(doc{name: "web", key: parameter}.String()) // not even in the place of a secret
+	e.want(e.pass(func(in *Input) { in.Target.Mode = Enforce }), "web drifted; update drift applied")
+	backup, found := e.journal.Previous(e.fake.account, e.fake.region, "web")
+	if !found {
+		t.Fatal("there is no backup")
+	}
+	e.fake.calls = nil
+	r := Restore(e.ctx, e.input(), Restoration{Backup: backup, Force: true})
+	if len(r.Changes) != 1 || r.Changes[0].Hold != HoldMaskedSecret || len(e.fake.written()) > 0 {
+		t.Errorf("%v, writes %v:%s", r.Err, e.fake.written(), explain(r))
+	}
+	other := e.input()
+	other.Target.Region = "us-east-1"
+	if r := Restore(e.ctx, other, Restoration{Backup: backup, Force: true}); r.Err == nil || len(r.Changes) > 0 {
+		t.Errorf("it is restored to another region:%s", explain(r))
+	}
+}
+
+// TestRestoreWhatWasSeen: what moved between the plan and the word of a person is not written over.
+func TestRestoreWhatWasSeen(t *testing.T) {
+	e := applied(t, Apply)
+	e.commit("web.json", web("k2"))
+	e.pass()
+	backup, _ := e.journal.Previous(e.fake.account, e.fake.region, "web")
+	in := e.input()
+	in.Target.Writer = nil
+	seen := Restore(e.ctx, in, Restoration{Backup: backup})
+	if len(seen.Changes) != 1 || seen.Changes[0].Outcome != Planned {
+		t.Fatal(explain(seen))
+	}
+	e.fake.put(web("k3"))
+	e.fake.calls = nil
+	if r := Restore(e.ctx, e.input(), Restoration{Backup: backup, Seen: seen}); r.Changes[0].Hold != HoldDrift || len(e.fake.written()) > 0 {
+		t.Errorf("writes %v:%s", e.fake.written(), explain(r))
+	}
+	r := Restore(e.ctx, e.input(), Restoration{Backup: backup})
+	if r.Changes[0].Outcome != Applied || e.fake.key("web") != "k1" {
+		t.Error(explain(r))
+	}
+	e.want(e.pass(), "web drifted; update drift held:drift")
+}
