@@ -10,8 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
+	"time"
 
 	"github.com/plumbline/plumbline/pipeline"
 )
@@ -25,92 +24,162 @@ func encode(e Entry) ([]byte, error) {
 	return fmt.Appendf(nil, "%08x %s\n", crc32.ChecksumIEEE(body), body), nil
 }
 
-// decode returns the entry of a line, or false for one that cannot be trusted.
+// decode returns the entry of a line with its definition, or false for one that cannot be trusted.
 func decode(line []byte) (Entry, bool) {
+	e, previous, ok := decodeBare(line)
+	if !ok || len(previous) == 0 {
+		return e, ok
+	}
+	n, err := pipeline.Decode(previous)
+	e.Previous = n
+	return e, err == nil
+}
+
+// decodeBare is decode without reading the definition.
+func decodeBare(line []byte) (e Entry, previous json.RawMessage, ok bool) {
 	sum, body, found := bytes.Cut(bytes.TrimSuffix(line, []byte("\n")), []byte(" "))
 	if !found || string(sum) != fmt.Sprintf("%08x", crc32.ChecksumIEEE(body)) {
-		return Entry{}, false
+		return Entry{}, nil, false
 	}
 	var raw struct {
 		Entry
 		Previous json.RawMessage `json:"previous"`
 	}
 	if err := json.Unmarshal(body, &raw); err != nil || raw.ID <= 0 && raw.Operation != begin {
-		return Entry{}, false
+		return Entry{}, nil, false
 	}
-	if len(raw.Previous) > 0 {
-		n, err := pipeline.Decode(raw.Previous)
-		if err != nil {
-			return Entry{}, false
-		}
-		raw.Entry.Previous = n
-	}
-	return raw.Entry, true
+	return raw.Entry, raw.Previous, true
 }
 
 // read fills the memory from the file and returns its size.
 func (j *Journal) read() (size int64, err error) {
-	f, err := os.Open(j.path)
-	if err != nil {
-		return 0, fmt.Errorf("reading the journal: %w", err)
-	}
-	defer f.Close()
-	r := bufio.NewReader(f)
-	for {
-		line, err := r.ReadBytes('\n')
+	err = j.lines(func(line []byte) error {
 		size += int64(len(line))
-		j.torn = len(line) > 0 && line[len(line)-1] != '\n'
+		j.torn = line[len(line)-1] != '\n'
 		if e, ok := decode(line); ok {
 			j.note(e)
 		}
+		return nil
+	})
+	return size, err
+}
+
+// lines calls do with each line of the file, which it may not keep. The last one may lack its line end.
+func (j *Journal) lines(do func(line []byte) error) error {
+	f, err := os.Open(j.path)
+	if err != nil {
+		return fmt.Errorf("reading the journal: %w", err)
+	}
+	defer f.Close()
+	return linesOf(bufio.NewReader(f), do)
+}
+
+func linesOf(r *bufio.Reader, do func(line []byte) error) error {
+	for {
+		line, err := r.ReadBytes('\n')
+		if len(line) > 0 {
+			if err := do(line); err != nil {
+				return err
+			}
+		}
 		if errors.Is(err, io.EOF) {
-			return size, nil
+			return nil
 		}
 		if err != nil {
-			return size, fmt.Errorf("reading the journal: %w", err)
+			return fmt.Errorf("reading the journal: %w", err)
 		}
 	}
 }
 
-// compact rewrites the file with the latest entries of each pipeline.
+// compact rewrites the file with the entries that still matter and, for people to look at, the newest of the others. It
+// returns how large the file is by what this journal knows.
 func (j *Journal) compact() (size int64, err error) {
+	old, err := os.Open(j.path)
+	if err != nil {
+		return 0, fmt.Errorf("compacting the journal: %w", err)
+	}
+	defer old.Close()
 	tmp, err := os.CreateTemp(filepath.Dir(j.path), "journal-*.tmp")
 	if err != nil {
 		return 0, fmt.Errorf("compacting the journal: %w", err)
 	}
 	defer os.Remove(tmp.Name())
-	entries := []*Entry{{Time: j.since, Operation: begin}}
-	kept := map[int64]bool{}
-	for i := range j.recent {
-		entries = append(entries, &j.recent[i])
-		kept[j.recent[i].ID] = true
+	w := bufio.NewWriter(tmp)
+	if size, err = j.copyKept(w, bufio.NewReader(old)); err != nil {
+		return 0, errors.Join(err, tmp.Close())
 	}
-	for _, of := range j.latest {
-		for _, e := range of {
-			if e != nil && (e.Outcome == "" || !kept[e.ID]) {
-				entries = append(entries, e)
-				kept[e.ID] = kept[e.ID] || e.Outcome != "" // an outcome may be both the latest and the latest applied
-			}
-		}
-	}
-	slices.SortFunc(entries, func(a, b *Entry) int { return a.Time.Compare(b.Time) })
-	var text strings.Builder
-	for _, e := range entries {
-		line, err := encode(*e)
-		if err != nil {
-			return 0, errors.Join(err, tmp.Close())
-		}
-		text.Write(line)
-	}
-	_, err = tmp.WriteString(text.String())
-	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
+	// What another process has appended meanwhile goes along; it is read when the sizes are found to differ.
+	_, err = io.Copy(w, old)
+	if err = errors.Join(err, w.Flush(), tmp.Sync(), tmp.Close()); err != nil {
 		return 0, fmt.Errorf("compacting the journal: %w", err)
 	}
 	if err := os.Rename(tmp.Name(), j.path); err != nil {
 		return 0, fmt.Errorf("compacting the journal: %w", err)
 	}
 	j.torn = false
-	return int64(text.Len()), nil
+	return size, nil
+}
+
+// copyKept copies the lines that a rewriting keeps, as they are.
+func (j *Journal) copyKept(w io.Writer, old *bufio.Reader) (size int64, err error) {
+	line, err := encode(Entry{Time: j.since, Operation: begin})
+	if err != nil {
+		return 0, err
+	}
+	put := func(line []byte) error {
+		n, err := w.Write(line)
+		size += int64(n)
+		return err
+	}
+	if err := put(line); err != nil {
+		return size, err
+	}
+	matters, place, now := j.matters(), int64(0), time.Now()
+	return size, linesOf(old, func(line []byte) error {
+		place += int64(len(line))
+		e, _, ok := decodeBare(line)
+		fresh := place > j.size-keepSize && now.Sub(e.Time) < keepTime || e.isWord() && now.Sub(e.Time) < day // else reverts of today would count again
+		if !ok || e.Operation == begin || !fresh && !matters[mark{e.ID, e.Outcome != ""}] {
+			return nil
+		}
+		if line[len(line)-1] != '\n' { // whole but for its end
+			line = append(line, '\n')
+		}
+		return put(line)
+	})
+}
+
+// mark names a line: an intent, or the outcome of one.
+type mark struct {
+	id      int64
+	outcome bool
+}
+
+// matters returns the lines from which what the journal knows can be known again.
+func (j *Journal) matters() map[mark]bool {
+	kept := map[mark]bool{}
+	for _, e := range j.recent {
+		kept[mark{e.ID, true}] = true
+	}
+	for _, of := range j.latest {
+		for _, e := range of {
+			if e != nil {
+				kept[mark{e.ID, e.Outcome != ""}] = true
+			}
+		}
+	}
+	for id := range j.open {
+		kept[mark{id, false}] = true
+	}
+	for _, s := range j.suspended {
+		kept[mark{s.id, false}] = s.Covers(s.Target, s.Pipeline, time.Now())
+	}
+	for _, s := range j.struggles {
+		for _, id := range s.ids {
+			kept[mark{id, true}] = true
+		}
+	}
+	return kept
 }
 
 // syncFolder makes a file that was created or renamed in a folder survive a loss of power. Some systems cannot

@@ -8,6 +8,7 @@
 package journal
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -19,23 +20,36 @@ import (
 	"github.com/plumbline/plumbline/pipeline"
 )
 
-// Entry is one line: an intent, or the outcome of one.
+// Entry is one line: an intent, the outcome of one, or what a person said about suspending. Lines of earlier versions
+// lack what came later, which is the zero value then.
 type Entry struct {
 	ID        int64             `json:"id"` // of the intent; an outcome has the intent's
 	Time      time.Time         `json:"time"`
+	Target    string            `json:"target,omitempty"` // its name in the configuration
 	Account   string            `json:"account"`
 	Region    string            `json:"region"`
 	Pipeline  string            `json:"pipeline"`
-	Operation string            `json:"operation"`          // create, update, delete, tag or adopt
+	Operation string            `json:"operation"`          // create, update, delete, tag or adopt; Suspend, Resume or calm
+	Cause     string            `json:"cause,omitempty"`    // why it is done, in the words of reports
+	By        string            `json:"by,omitempty"`       // Daemon, or the user@host of a command
+	Reverts   bool              `json:"reverts,omitempty"`  // it undoes what somebody else did, and nobody asked for that
 	Base      int64             `json:"base,omitempty"`     // the live version that the call is to replace; 0 for a create
-	Commit    string            `json:"commit,omitempty"`   // what is wanted
+	Commit    string            `json:"commit,omitempty"`   // what is wanted: the head of its source
 	Digest    string            `json:"digest,omitempty"`   // of what is wanted
+	File      string            `json:"file,omitempty"`     // git's blob hash of the file that wants it
+	Since     string            `json:"since,omitempty"`    // the commit that made the file what it is
+	Author    string            `json:"author,omitempty"`   // of that commit
+	Subject   string            `json:"subject,omitempty"`  // of that commit
+	Edits     []string          `json:"edits,omitempty"`    // what differed, as sentences; without secrets
 	Previous  *pipeline.Node    `json:"previous,omitempty"` // the definition before the call
 	Tags      map[string]string `json:"tags,omitempty"`     // the tags before the call
 
 	Outcome string `json:"outcome,omitempty"` // "" for an intent; applied, failed or unknown
 	Version int64  `json:"version,omitempty"` // the live version after it
 	Error   string `json:"error,omitempty"`
+
+	Reason string    `json:"reason,omitempty"` // of a suspension
+	Until  time.Time `json:"until,omitzero"`   // of a suspension; zero until somebody resumes
 }
 
 // The outcomes of an intent.
@@ -51,8 +65,17 @@ const begin = "begin"
 // day is for how long outcomes are counted.
 const day = 24 * time.Hour
 
+// Daemon is who makes the changes that nobody asked for by a command.
+const Daemon = "daemon"
+
 // maxSize is how large the file may grow before it is rewritten with the entries that still matter, in bytes.
 const maxSize = 16 << 20
+
+// What a rewriting keeps beside that, for people to look at: the newest entries, up to half of the file and a year.
+const (
+	keepSize = maxSize / 2
+	keepTime = 365 * day
+)
 
 // Journal is an open journal. Its methods may be called from several goroutines.
 type Journal struct {
@@ -66,7 +89,22 @@ type Journal struct {
 	latest map[string][3]*Entry // :: account/region/name → its latest intent, its latest outcome, and the latest that is applied
 	since  time.Time            // from when on nothing is missing
 	recent []Entry              // the outcomes of the last day, oldest first
+	open   map[int64]Entry      // :: id → an intent that has no outcome, without the definition before it
 	torn   bool                 // the file ends in the middle of a line
+
+	suspended map[scope]Suspension
+	struggles map[string]struggle // :: account/region/name → the reverts of late
+}
+
+func at(dir string) *Journal {
+	return (&Journal{path: filepath.Join(dir, "journal.log"), next: 1}).forget()
+}
+
+// forget makes the memory that of an empty file.
+func (j *Journal) forget() *Journal {
+	j.latest, j.recent, j.since, j.open = map[string][3]*Entry{}, nil, time.Time{}, map[int64]Entry{}
+	j.suspended, j.struggles = map[scope]Suspension{}, map[string]struggle{}
+	return j
 }
 
 // Open opens the journal in a folder, which is made if need be.
@@ -74,7 +112,7 @@ func Open(dir string) (*Journal, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("making the state folder: %w", err)
 	}
-	j := &Journal{path: filepath.Join(dir, "journal.log"), next: 1, latest: map[string][3]*Entry{}}
+	j := at(dir)
 	size, err := j.read()
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
@@ -125,7 +163,7 @@ func (j *Journal) refreshLocked() error {
 	if err := old.Close(); err != nil {
 		return fmt.Errorf("closing the journal: %w", err)
 	}
-	j.latest, j.recent, j.since = map[string][3]*Entry{}, nil, time.Time{}
+	j.forget()
 	if j.size, err = j.read(); err != nil || !j.since.IsZero() {
 		return err
 	}
@@ -162,7 +200,7 @@ func (j *Journal) boundLocked() error {
 // Read reads the journal of a folder for a command that writes nothing: it makes no folder and no file. The
 // error wraps [os.ErrNotExist] where there is none. Intend fails on what it returns.
 func Read(dir string) (*Journal, error) {
-	j := &Journal{path: filepath.Join(dir, "journal.log"), next: 1, latest: map[string][3]*Entry{}}
+	j := at(dir)
 	if _, err := j.read(); err != nil {
 		return nil, err
 	}
@@ -185,17 +223,23 @@ func (j *Journal) Intend(e Entry) (Entry, error) {
 	if err := j.refreshLocked(); err != nil {
 		return e, err
 	}
-	// Other processes may write here too, so the id is not just the next number.
+	e = j.numberLocked(e)
+	return e, j.appendLocked(e)
+}
+
+// numberLocked gives an entry its id and its time. Other processes may write here too, so the id is not just the next
+// number.
+func (j *Journal) numberLocked(e Entry) Entry {
 	j.next = max(j.next, time.Now().UnixNano())
 	e.ID, e.Time, e.Outcome = j.next, time.Now().UTC(), ""
 	j.next++
-	return e, j.appendLocked(e)
+	return e
 }
 
 // Conclude records what came of an intent.
 func (j *Journal) Conclude(intent Entry, outcome string, version int64, cause error) error {
 	e := intent
-	e.Time, e.Outcome, e.Version, e.Previous, e.Tags = time.Now().UTC(), outcome, version, nil, nil
+	e.Time, e.Outcome, e.Version, e.Previous, e.Tags, e.Edits = time.Now().UTC(), outcome, version, nil, nil, nil
 	if cause != nil {
 		e.Error = cause.Error()
 	}
@@ -242,6 +286,24 @@ func (j *Journal) Count(account, region, operation string) (n int, known bool) {
 	return n, !j.since.IsZero() && now.Sub(j.since) >= day
 }
 
+// Open returns the intents of a target that have no outcome though they are older than a time: the process that was
+// about to carry them out has ended meanwhile.
+func (j *Journal) Open(account, region string, before time.Time) []Entry {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	var open []Entry
+	for _, e := range j.open {
+		if e.Account == account && e.Region == region && e.Time.Before(before) {
+			open = append(open, e)
+		}
+	}
+	slices.SortFunc(open, func(a, b Entry) int { return cmp.Compare(a.ID, b.ID) })
+	return open
+}
+
+// Path returns the journal's file.
+func (j *Journal) Path() string { return j.path }
+
 // Previous returns the latest intent for a pipeline, which holds the definition before it.
 func (j *Journal) Previous(account, region, name string) (Entry, bool) {
 	j.mu.Lock()
@@ -263,6 +325,27 @@ func (j *Journal) appendLocked(e Entry) error {
 	if j.file == nil {
 		return errors.New("the journal was opened for reading only")
 	}
+	if err := j.putLocked(line); err != nil {
+		return err
+	}
+	if now, err := os.Stat(j.path); err == nil {
+		// Another process may have rewritten the file just now, without this line.
+		if mine, err := j.file.Stat(); err == nil && !os.SameFile(mine, now) {
+			old := j.file
+			if err := j.openLocked(); err != nil {
+				return err
+			}
+			if err := errors.Join(old.Close(), j.putLocked(line)); err != nil {
+				return err
+			}
+		}
+	}
+	j.note(e)
+	return j.boundLocked()
+}
+
+// putLocked puts a line on the disk.
+func (j *Journal) putLocked(line []byte) error {
 	if j.torn { // a line cut by a crash or a full disk must not swallow this one
 		line = append([]byte("\n"), line...)
 	}
@@ -275,8 +358,7 @@ func (j *Journal) appendLocked(e Entry) error {
 		return fmt.Errorf("writing the journal to the disk: %w", err)
 	}
 	j.size += int64(len(line))
-	j.note(e)
-	return j.boundLocked()
+	return nil
 }
 
 func (j *Journal) note(e Entry) {
@@ -286,6 +368,11 @@ func (j *Journal) note(e Entry) {
 		}
 		return
 	}
+	j.next = max(j.next, e.ID+1)
+	if e.isWord() {
+		j.noteWord(e)
+		return
+	}
 	if e.Outcome != "" {
 		j.recent = append(slices.DeleteFunc(j.recent, func(old Entry) bool { return e.Time.Sub(old.Time) >= day }), e)
 	}
@@ -293,12 +380,16 @@ func (j *Journal) note(e Entry) {
 	pair := j.latest[k]
 	if e.Outcome == "" {
 		pair[0] = &e
+		bare := e
+		bare.Previous, bare.Edits = nil, nil
+		j.open[e.ID] = bare
 	} else {
 		pair[1] = &e
+		delete(j.open, e.ID)
 	}
 	if e.Outcome == Applied {
 		pair[2] = &e
+		j.weigh(e)
 	}
 	j.latest[k] = pair
-	j.next = max(j.next, e.ID+1)
 }

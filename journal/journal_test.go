@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -197,7 +198,7 @@ func TestFlippedBits(t *testing.T) {
 		for bit := range 8 {
 			spoilt := bytes.Clone(data)
 			spoilt[i] ^= 1 << bit
-			r := &Journal{path: filepath.Join(write(t, spoilt), "journal.log"), next: 1, latest: map[string][3]*Entry{}}
+			r := at(write(t, spoilt))
 			if _, err := r.read(); err != nil {
 				t.Fatal(err)
 			}
@@ -419,5 +420,130 @@ func TestTwoProcesses(t *testing.T) {
 	write(daemon, "create", "e")
 	if !open().KnowsLive("1", "r", "e") {
 		t.Error("what was written after somebody deleted the journal is not on the disk")
+	}
+}
+
+// TestOlderFormat opens a journal as the first release wrote it: what it knew is known, what it did not say is empty,
+// and its definitions can be restored.
+func TestOlderFormat(t *testing.T) {
+	dir := t.TempDir()
+	old, err := os.ReadFile(filepath.Join("testdata", "first.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "journal.log"), old, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	j := open(t, dir)
+	if !knows(j, "web") || knows(j, "gone") {
+		t.Error("what is live is not known")
+	}
+	records, err := j.History(func(Entry) bool { return true }, 0)
+	if err != nil || len(records) != 4 {
+		t.Fatalf("%d records: %v", len(records), err)
+	}
+	for i, want := range []struct {
+		operation, outcome string
+		saved              bool
+	}{{"delete", Applied, true}, {"create", Applied, false}, {"update", Failed, true}, {"create", Applied, false}} {
+		if r := records[i]; r.Operation != want.operation || r.Outcome != want.outcome || r.Saved != want.saved || r.Ended.IsZero() || r.By != "" || r.Cause != "" {
+			t.Errorf("record %d is %+v", i, r)
+		}
+	}
+	e, found, err := j.Backup(records[0].ID)
+	if err != nil || !found || e.Previous.Str("name") != "gone" || e.Tags["team"] != "x" {
+		t.Errorf("the backup is %+v: %v", e, err)
+	}
+	if len(j.Fights("111122223333", "eu-west-1")) != 0 {
+		t.Error("there is a fight")
+	}
+	if err := j.Suspend(Suspension{Pipeline: "web", By: "ops", Reason: "x"}); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.HasPrefix(read(t, dir), old) {
+		t.Error("old lines were changed")
+	}
+}
+
+// TestBounds: at its limit the file keeps what matters, however old, and the newest of the rest.
+func TestBounds(t *testing.T) {
+	dir := t.TempDir()
+	j := open(t, dir)
+	first := do(t, j, intent("old", "create"), Applied)
+	if err := j.Suspend(Suspension{Target: "eu", Pipeline: "web", By: "ops", Reason: "kept"}); err != nil {
+		t.Fatal(err)
+	}
+	unknown := do(t, j, intent("left", "update"), "")
+	j.Close()
+	// A hundred writes of one large pipeline a day, for weeks.
+	body := strings.Repeat("x", 100<<10)
+	f, err := os.OpenFile(filepath.Join(dir, "journal.log"), os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var newest int64
+	for i := range int64(200) {
+		at := time.Now().Add(-time.Duration(200-i) * 24 * time.Hour)
+		if i < 100 {
+			at = at.Add(-365 * 24 * time.Hour)
+		}
+		newest = 1000 + i
+		e := Entry{ID: newest, Time: at, Account: "111122223333", Region: "eu-west-1", Pipeline: "busy", Operation: "update", Previous: pipeline.NewString(body)}
+		outcome := e
+		outcome.Previous, outcome.Outcome = nil, Applied
+		for _, e := range []Entry{e, outcome} {
+			line, err := encode(e)
+			if err == nil {
+				_, err = f.Write(line)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	f.Close()
+	j = open(t, dir)
+	if size := len(read(t, dir)); size > keepSize+1<<20 || size < keepSize/2 {
+		t.Errorf("the file has %d bytes", size)
+	}
+	for range 2 {
+		records, err := j.History(func(e Entry) bool { return e.Pipeline == "busy" }, 0)
+		if err != nil || records[0].ID != newest || len(records) < 40 || len(records) > 100 {
+			t.Errorf("%d records of a busy pipeline: %v", len(records), err)
+		}
+		all, err := j.Suspensions()
+		if err != nil || len(all) != 1 || all[0].Reason != "kept" || all[0].Since.IsZero() {
+			t.Errorf("the suspensions are %+v: %v", all, err)
+		}
+		if !knows(j, "old") || previous(t, j, "old").ID != first.ID {
+			t.Error("an old pipeline is not known")
+		}
+		if left := j.Open("111122223333", "eu-west-1", time.Now().Add(time.Hour)); len(left) != 1 || left[0].ID != unknown.ID {
+			t.Errorf("the open intents are %+v", left)
+		}
+		j.Close()
+		j = open(t, dir)
+	}
+}
+
+// TestRewrittenMeanwhile: another process rewrites the file in the moment in which a word is written. It is not lost.
+func TestRewrittenMeanwhile(t *testing.T) {
+	dir := t.TempDir()
+	one, two := open(t, dir), open(t, dir)
+	do(t, one, intent("web", "create"), Applied)
+	if _, err := two.compact(); err != nil { // one does not know yet, and has checked
+		t.Fatal(err)
+	}
+	one.mu.Lock()
+	err := one.appendLocked(one.numberLocked(Entry{Operation: Suspend, Pipeline: "web", By: "ops", Reason: "now"}))
+	one.mu.Unlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if all, err := two.Suspensions(); err != nil || len(all) != 1 {
+		t.Errorf("the other knows of %+v: %v", all, err)
+	}
+	if all, err := open(t, dir).Suspensions(); err != nil || len(all) != 1 {
+		t.Errorf("on the disk are %+v: %v", all, err)
 	}
 }

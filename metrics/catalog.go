@@ -191,7 +191,7 @@ var catalog = [metricCount]entry{
 	},
 	fights: {
 		name: "plumbline_fights_total", kind: counter, labels: ofPipeline, scope: perPipeline, most: 1, since: one,
-		help: "How often a reverted change came back: a difference that returned without a new version, or a third or later reversal within an hour.",
+		help: "How often a reverted change came back: a difference that returned without a new version, or the third reversal within half an hour.",
 	},
 
 	targetPipelines: {

@@ -157,13 +157,19 @@ func TestDriftIsFoundKeptAndReverted(t *testing.T) {
 	b.Report(passed(340, states(state("web", sync.StatusDrifted)), tried("web", sync.Update, sync.CauseDrift, 340, 1, nil)))
 	b.shows("reverted at once", drift, append(totals(1, 1, 0), off)...)
 
+	b.Report(passed(400, states(state("web", sync.StatusDrifted)), tried("web", sync.Update, sync.CauseDrift, 400, 1, nil)))
+	b.shows("reverted again", drift, append(totals(2, 2, 0), off)...)
+	fighting := state("web", sync.StatusDrifted)
+	fighting.Fighting = true
+	b.Report(passed(460, states(fighting), tried("web", sync.Update, sync.CauseDrift, 460, 1, nil)))
+	b.shows("reverted once too often", drift, append(totals(3, 3, 1), off)...)
 	for i := range 2 {
-		b.Report(passed(400+float64(i)*60, states(state("web", sync.StatusDrifted)), tried("web", sync.Update, sync.CauseDrift, 400, 1, nil)))
+		b.Report(passed(520+float64(i), states(fighting), held("web", sync.CauseDrift, sync.HoldFight)))
 	}
-	b.shows("reverted three times within the hour", drift, append(totals(3, 3, 1), off)...)
+	b.shows("changed again, and held: the same fight", drift, append(append(totals(4, 3, 1), on(520, 0, 0, 0)...), fmt.Sprintf(hold, "fight"))...)
 
 	b.Report(passed(9000, states(state("web", sync.StatusDrifted)), tried("web", sync.Update, sync.CauseDrift, 9000, 1, nil)))
-	b.shows("reverted much later", drift, append(totals(4, 4, 1), off)...)
+	b.shows("reverted after somebody had looked", drift, append(totals(4, 4, 1), off)...)
 
 	for i := range 2 {
 		b.Report(passed(9060+float64(i), states(state("web", sync.StatusDrifted)), held("web", sync.CauseUnexplained, sync.HoldFight)))

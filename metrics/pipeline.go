@@ -23,7 +23,6 @@ type pipelineState struct {
 
 	attempt  time.Time // of a change; zero for none
 	success  bool      // of that attempt
-	reverted []time.Time
 	fighting bool
 	fights   int
 }
@@ -86,13 +85,11 @@ func (p *pipelineState) see(s *sync.State, c *sync.Change, at time.Time) (detect
 	detected = drifted && !p.drift.on
 	p.drift.set(drifted && !done, at)
 	p.count(c)
-	if fighting := p.hold == sync.HoldFight; fighting != p.fighting {
+	// The pass that makes the third revert tells of the fight already; the hold comes with the next difference.
+	if fighting := s.Fighting || p.hold == sync.HoldFight; fighting != p.fighting {
 		if p.fighting = fighting; fighting {
 			p.fights++
 		}
-	}
-	if done && reverts(c) {
-		p.revert(at)
 	}
 	return detected
 }
@@ -132,25 +129,6 @@ func (p *pipelineState) count(c *sync.Change) {
 		default:
 			p.fields[2]++
 		}
-	}
-}
-
-// A difference that keeps coming back within so short a time has somebody behind it who also believes to be
-// right: another tool, or another instance.
-const (
-	fightReverts = 3
-	fightTime    = time.Hour
-)
-
-// revert notes that drift was reverted.
-func (p *pipelineState) revert(at time.Time) {
-	p.reverted = append(p.reverted, at)
-	if len(p.reverted) < fightReverts {
-		return
-	}
-	p.reverted = p.reverted[len(p.reverted)-fightReverts:]
-	if at.Sub(p.reverted[0]) <= fightTime {
-		p.fights++
 	}
 }
 

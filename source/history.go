@@ -6,7 +6,10 @@ import (
 	"errors"
 	"path"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/filemode"
@@ -20,6 +23,8 @@ type step struct {
 	merged  []plumbing.Hash // its other parents
 	changes []change        // against the parent
 	cost    int             // of finding and holding the changes; 0 while they are not known
+
+	author, subject string
 }
 
 // change is one file that a commit changed; the zero hash is no file.
@@ -39,7 +44,7 @@ func (rd *reading) readHistory(ctx context.Context, s *Snapshot, head plumbing.H
 		if err != nil {
 			return err
 		}
-		s.Commits = append(s.Commits, Commit{ID: id.String(), Time: st.time})
+		s.Commits = append(s.Commits, Commit{ID: id.String(), Time: st.time, Author: st.author, Subject: st.subject})
 		if st.parent.IsZero() {
 			break
 		}
@@ -124,11 +129,30 @@ func (rd *reading) step(id plumbing.Hash) (step, error) {
 	if err != nil {
 		return step{}, err
 	}
-	st := step{time: commitTime(c), tree: c.TreeHash}
+	subject, _, _ := strings.Cut(strings.TrimLeft(c.Message, "\r\n"), "\n")
+	st := step{time: commitTime(c), tree: c.TreeHash, author: oneLine(c.Author.Name), subject: oneLine(subject)}
 	if len(c.ParentHashes) > 0 {
 		st.parent, st.merged = c.ParentHashes[0], c.ParentHashes[1:]
 	}
 	return st, nil
+}
+
+// longest is how many characters of an author's name and of a subject are kept.
+const longest = 100
+
+// oneLine makes text of a commit, which may be anything, fit for a line of a log.
+func oneLine(text string) string {
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == utf8.RuneError {
+			return ' '
+		}
+		return r
+	}, text[:min(len(text), 4*longest)])
+	runes := []rune(strings.TrimSpace(text))
+	if len(runes) > longest {
+		runes = append(runes[:longest-1], '…')
+	}
+	return string(runes)
 }
 
 // walk finds out what a commit changed, at a cost within the budget. The cost of what is known already counts

@@ -72,6 +72,26 @@ func TestHistory(t *testing.T) {
 	}
 }
 
+// TestCommitsAreNamed: a commit is told by its author and subject, whatever those are made of.
+func TestCommitsAreNamed(t *testing.T) {
+	s := newScratch(t)
+	for message, want := range map[string]string{
+		"Use the new image\n\nBecause.":     "Use the new image",
+		"\r\n\n  spaced\tout \x1b[31m \r\n": "spaced out  [31m",
+		"":                                  "",
+		"\xff\xfe broken":                   "broken",
+		strings.Repeat("é", 500):            strings.Repeat("é", 99) + "…",
+	} {
+		if _, err := s.Commit(message, map[string]string{"a.json": message}); err != nil {
+			t.Fatal(err)
+		}
+		c := snapshot(t, Config{URL: s.Path()}).Commits[0]
+		if c.Subject != want || c.Author == "" {
+			t.Errorf("%.20q: the subject is %q, the author %q", message, c.Subject, c.Author)
+		}
+	}
+}
+
 func TestHistoryBelowPath(t *testing.T) {
 	s := newScratch(t)
 	commit(t, s, files{"other.json": "1"})

@@ -107,6 +107,9 @@ type Version struct {
 type Commit struct {
 	ID   string
 	Time time.Time // by the committer's clock, which git does not check
+
+	// What people know it by, as it claims: at most 100 characters each, on one line. Anybody can write anything there.
+	Author, Subject string
 }
 
 // minPrefix is how many hex digits of a commit are taken to name it: as many as ownership tags carry.

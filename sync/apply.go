@@ -45,7 +45,10 @@ func (p *pass) apply(ctx context.Context) {
 // what has failed before.
 func (p *pass) mayWrite(ctx context.Context, c *Change) bool {
 	err := p.still(ctx, c)
-	switch {
+	switch s := p.suspendedNow(c.Pipeline); {
+	case s != nil:
+		p.holdSuspended(c, s)
+		return false
 	case errors.Is(err, ErrMoved):
 		c.Outcome, c.Err = Skipped, err
 		p.report.Err = err
@@ -135,6 +138,7 @@ func (p *pass) change(ctx context.Context, c *Change) {
 	if err := p.Target.Journal.Conclude(intent, outcome, version, err); err != nil {
 		c.Notes = append(c.Notes, err.Error())
 	}
+	p.weigh(c, intent)
 	fields := []zap.Field{zap.String("target", c.Target), zap.String("pipeline", c.Pipeline), zap.String("verb", string(c.Verb)),
 		zap.String("cause", string(c.Cause)), zap.Int64("version", version)}
 	if c.wanted != nil && c.wanted.Origin.Snapshot.Commit != "" {
@@ -147,18 +151,6 @@ func (p *pass) change(ctx context.Context, c *Change) {
 	if c.Outcome == Applied {
 		p.Log.Info("a change was made", fields...)
 	} // a failure is the report's to tell, once
-}
-
-// intent is what the journal holds before the call.
-func (p *pass) intent(c *Change, tags map[string]string) journal.Entry {
-	e := journal.Entry{
-		Account: c.Account, Region: c.Region, Pipeline: c.Pipeline, Operation: string(c.Verb), Base: c.base.Version,
-		Previous: c.base.Declaration, Tags: tags,
-	}
-	if c.wanted != nil { // nil for a delete
-		e.Commit, e.Digest = c.wanted.Origin.Snapshot.Commit, c.wanted.Document.Digest()
-	}
-	return e
 }
 
 // check looks again, right before the write, at everything that makes it safe: that the pipeline is still
@@ -272,7 +264,8 @@ func (p *pass) create(ctx context.Context, c *Change, body *pipeline.Node) (int6
 		if readErr != nil {
 			return 0, fmt.Errorf("%w; reading whether it happened: %w", err, readErr)
 		}
-		if got[TagManagedBy] != tags[TagManagedBy] || got[TagSource] != tags[TagSource] || got[TagApplied] != tags[TagApplied] {
+		if got[TagManagedBy] != tags[TagManagedBy] || got[TagSource] != tags[TagSource] || got[TagApplied] != tags[TagApplied] ||
+			c.wanted == nil && len(differ.Compare(c.body, found.Declaration, c.Region).Edits) > 0 { // what is restored has no record
 			return 0, fmt.Errorf("%w; a pipeline of this name is there now, and it is not the one that was sent", err)
 		}
 		reply = found
@@ -350,8 +343,10 @@ func (p *pass) record(ctx context.Context, c *Change, version int64, tags map[st
 		after = map[string]string{}
 	}
 	maps.Copy(after, marks)
-	if err := p.Target.Writer.Tag(ctx, c.Pipeline, marks); err != nil {
-		return err
+	if len(marks) > 0 {
+		if err := p.Target.Writer.Tag(ctx, c.Pipeline, marks); err != nil {
+			return err
+		}
 	}
 	if len(c.untag) > 0 {
 		if err := p.Target.Writer.Untag(ctx, c.Pipeline, c.untag); err != nil {
@@ -365,8 +360,11 @@ func (p *pass) record(ctx context.Context, c *Change, version int64, tags map[st
 	return nil
 }
 
-// marks are the tags to set: the file's, and ours.
+// marks are the tags to set: the file's, and ours. What is restored says nothing of a file.
 func (p *pass) marks(c *Change, version int64) map[string]string {
+	if c.wanted == nil {
+		return c.tags
+	}
 	snapshot := c.wanted.Origin.Snapshot
 	r := record{Version: version, Digest: c.wanted.Document.Digest(), Commit: noCommit, Time: snapshot.Time}
 	if snapshot.Commit != "" {

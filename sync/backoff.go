@@ -14,12 +14,16 @@ const (
 	// permanentRetry is for errors that come back until somebody does something. One probe an hour finds out
 	// about what cannot be seen from here, such as a policy or a quota.
 	permanentRetry = time.Hour
+	// propagation is for how long a refusal of the pipeline's role may only mean that IAM has not told everybody of
+	// it yet, counted from the first try. AWS says about a minute.
+	propagation = 2 * time.Minute
 )
 
 // failure is what is remembered of a change that failed.
 type failure struct {
 	what  string // version, digest and secrets: once one of them moves, it is another change
 	times int
+	first time.Time
 	until time.Time
 	err   error
 }
@@ -55,11 +59,17 @@ func (m *Memory) settled(c *Change) {
 	}
 	f := m.failures[c.Pipeline]
 	if f.what != c.fingerprint() {
-		f = failure{what: c.fingerprint()}
+		f = failure{what: c.fingerprint(), first: time.Now()}
 	}
 	f.err = c.Err
 	wait := min(lastRetry, firstRetry<<min(f.times, 10))
-	if permanent(c.Err) {
+	switch end := f.first.Add(propagation); {
+	case live.ClassOf(c.Err) == live.RolePropagation && time.Now().Before(end):
+		c.Notes = append(c.Notes, fmt.Sprintf("AWS needs up to two minutes to know a role that is new or was changed: the daemon tries again until %s", end.UTC().Format(time.RFC3339)))
+	case live.ClassOf(c.Err) == live.RolePropagation:
+		c.Notes = append(c.Notes, "it has been refused for two minutes, so this is no new role that AWS has yet to learn of: mend what the role trusts. The daemon tries again in an hour, or once something changes")
+		wait = permanentRetry
+	case permanent(c.Err):
 		wait = permanentRetry
 	}
 	f.times++

@@ -172,6 +172,7 @@ type Wanted struct {
 	Origin   *Origin
 	Path     string
 	Since    string // the commit that brought in the file as it is; "" for a folder
+	Hash     string // git's blob hash of the file
 	Document *pipeline.Document
 	Errors   []pipeline.Problem // not empty: the pipeline is held as it is
 
@@ -211,7 +212,7 @@ func (t *Tree) For(target pipeline.Target) *Desired {
 		doc, problems := judged[i].doc, judged[i].problems
 		d.typesTell = d.typesTell || judged[i].typesTell
 		d.note(f.origin, f.source.Path, problems)
-		w := &Wanted{Name: doc.Name, Origin: f.origin, Path: f.source.Path, Since: f.source.Commit, Document: doc, Errors: onlyErrors(problems)}
+		w := &Wanted{Name: doc.Name, Origin: f.origin, Path: f.source.Path, Since: f.source.Commit, Hash: f.source.Hash, Document: doc, Errors: onlyErrors(problems)}
 		if doc.Name == "" {
 			if f.problems = problems; len(w.Errors) == 0 { // somebody silenced the rule; it has no name all the same
 				f.problems = append(f.problems, pipeline.Problem{File: f.shown(), Rule: "CP-F01", Severity: pipeline.Error, Message: "the pipeline has no name", Hint: "give it one"})

@@ -344,7 +344,7 @@ func (e *env) check(in Input, r *Report) {
 	e.checkWrites(in, held, cancels)
 	open := map[int64]bool{}
 	for _, entry := range e.entries() {
-		open[entry.ID] = entry.ID > 0 && entry.Outcome == ""
+		open[entry.ID] = entry.ID > 0 && entry.Outcome == "" && entry.Account != "" // the others are words
 	}
 	for id, is := range open {
 		if is {

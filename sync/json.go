@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/plumbline/plumbline/differ"
+	"github.com/plumbline/plumbline/journal"
 	"github.com/plumbline/plumbline/pipeline"
 )
 
@@ -36,6 +37,27 @@ type StateDocument struct {
 	Why       string    `json:"why,omitempty"`
 	Version   int64     `json:"version,omitempty"`
 	File      string    `json:"file,omitempty"`
+
+	Suspended *SuspensionDocument `json:"suspended,omitempty"` // a person has said that nothing is to be written
+	Fighting  bool                `json:"fighting,omitempty"`  // the daemon reverted it too often and waits for a person
+}
+
+// SuspensionDocument is a person's word that nothing is to be written.
+type SuspensionDocument struct {
+	Target   string    `json:"target,omitempty"`   // absent for all
+	Pipeline string    `json:"pipeline,omitempty"` // absent for all
+	By       string    `json:"by"`
+	Reason   string    `json:"reason"`
+	Since    time.Time `json:"since"`
+	Until    time.Time `json:"until,omitzero"` // absent until somebody resumes
+}
+
+// NewSuspensionDocument translates a suspension; nil for nil.
+func NewSuspensionDocument(s *journal.Suspension) *SuspensionDocument {
+	if s == nil {
+		return nil
+	}
+	return &SuspensionDocument{s.Target, s.Pipeline, s.By, s.Reason, s.Since.UTC(), s.Until.UTC()}
 }
 
 // ChangeDocument is one change.
@@ -73,7 +95,7 @@ func targetDocument(r *Report) TargetDocument {
 		Pipelines: []StateDocument{}, Problems: append([]pipeline.Problem{}, r.Problems...),
 	}
 	for _, s := range r.Pipelines {
-		sd := StateDocument{Name: s.Name, Status: s.Status, Ownership: s.Ownership, Owner: s.Owner, Why: s.Why, File: s.Path}
+		sd := StateDocument{Name: s.Name, Status: s.Status, Ownership: s.Ownership, Owner: s.Owner, Why: s.Why, File: s.Path, Suspended: NewSuspensionDocument(s.Suspended), Fighting: s.Fighting}
 		if s.Live != nil {
 			sd.Version = s.Live.Version
 		}

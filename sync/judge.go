@@ -35,6 +35,7 @@ const (
 	CauseRotation    Cause = "rotation"    // nothing differs; a secret that the file refers to has another version than was applied
 	CauseUnadopted   Cause = "unadopted"   // nothing differs; the pipeline is not marked as ours yet
 	CauseRecord      Cause = "record"      // nothing differs; our record of that is out of date
+	CauseRestore     Cause = "restore"     // a person puts an earlier definition back
 )
 
 // Hold is why a change that is due is not made. "" means it is.
@@ -50,6 +51,7 @@ const (
 	HoldMaskedSecret Hold = "masked-secret"      // a secret that AWS hides would be lost
 	HoldBusy         Hold = "busy"               // a running execution would be cancelled
 	HoldFight        Hold = "fight"              // it came back after we wrote it
+	HoldSuspended    Hold = "suspended"          // a person has said that nothing is to be written
 	HoldPolicy       Hold = "policy"             // the configuration says no
 )
 

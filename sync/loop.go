@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/plumbline/plumbline/journal"
 	"github.com/plumbline/plumbline/source"
 )
 
@@ -389,7 +390,7 @@ func (l *Loop) guarded(ctx context.Context, t *loopTarget) (report *Report) {
 	}
 	sweep := started.Sub(t.swept) >= l.cfg.Sweep
 	report = Pass(ctx, Input{
-		Instance: l.cfg.Instance, Sources: names, Tree: tree, Target: t.Target, Sweep: sweep && !t.swept.IsZero(),
+		Instance: l.cfg.Instance, By: journal.Daemon, Sources: names, Tree: tree, Target: t.Target, Sweep: sweep && !t.swept.IsZero(),
 		Moved: func(ctx context.Context, source string) (bool, error) { return l.moved(ctx, tree, source) }, Log: l.cfg.Log,
 	})
 	if sweep && report.Err == nil {

@@ -25,6 +25,7 @@ type Memory struct {
 	fought   map[string]bool          // :: name → an unexplained difference was written away
 	waiting  map[string]time.Time     // :: name → since when a change waits for its executions to end
 	listed   typeMemory               // the types of actions and rules that the target has
+	calm     map[string]time.Time     // :: name → since when a pipeline that is fought over is as its file says
 }
 
 type ownWrite struct {
@@ -133,6 +134,23 @@ func (m *Memory) idle(name string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.waiting, name)
+}
+
+// calmFor notes whether a pipeline that is fought over is as its file says, and returns for how long it has been.
+func (m *Memory) calmFor(name string, is bool) time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.calm == nil {
+		m.calm = map[string]time.Time{}
+	}
+	if !is {
+		delete(m.calm, name)
+		return 0
+	}
+	if _, ok := m.calm[name]; !ok {
+		m.calm[name] = time.Now()
+	}
+	return time.Since(m.calm[name])
 }
 
 func (m *Memory) hasFought(name string) bool {

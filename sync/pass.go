@@ -43,6 +43,7 @@ type Target struct {
 // Input is what one pass works on.
 type Input struct {
 	Instance string
+	By       string   // who makes the pass: journal.Daemon, or the user@host of a command
 	Sources  []string // the names of all configured sources
 	Tree     *Tree
 	Target   Target
@@ -72,20 +73,16 @@ type pass struct {
 	checked  map[string]time.Time // :: source → when it was last found not to have moved; "" for all of them
 	report   *Report
 	vault    vault
+
+	suspensions []journal.Suspension
+	fights      map[string]journal.Fight
 }
 
 // Pass looks at one target once: what is wanted, what is live, what differs and why, and writes what may be
 // written. It never fails as a whole; what went wrong is in the report. A cancelled ctx ends it between two
 // changes, never within one.
 func Pass(ctx context.Context, in Input) *Report {
-	if in.Log == nil {
-		in.Log = zap.NewNop()
-	}
-	if in.Target.Memory == nil {
-		in.Target.Memory = &Memory{}
-	}
-	in.Target.Adopt = cmp.Or(in.Target.Adopt, AdoptIdentical)
-	p := &pass{Input: in, checked: map[string]time.Time{}, report: &Report{Target: in.Target.Name, Region: in.Target.Region, Started: time.Now()}}
+	p := newPass(in)
 	if err := p.see(ctx); err != nil {
 		p.report.Err = err
 		p.allUnknown()
@@ -94,9 +91,25 @@ func Pass(ctx context.Context, in Input) *Report {
 		p.limit()
 		p.apply(ctx)
 		p.settleStates()
+		p.conclude()
 	}
+	return p.finish()
+}
+
+func (p *pass) finish() *Report {
 	p.report.Finished = time.Now()
 	return p.report
+}
+
+func newPass(in Input) *pass {
+	if in.Log == nil {
+		in.Log = zap.NewNop()
+	}
+	if in.Target.Memory == nil {
+		in.Target.Memory = &Memory{}
+	}
+	in.Target.Adopt = cmp.Or(in.Target.Adopt, AdoptIdentical)
+	return &pass{Input: in, checked: map[string]time.Time{}, report: &Report{Target: in.Target.Name, Region: in.Target.Region, Started: time.Now()}}
 }
 
 // see finds out what is wanted and what is live.
@@ -107,6 +120,7 @@ func (p *pass) see(ctx context.Context) error {
 	}
 	p.identity, p.report.Account = id, id.Account
 	p.judge(ctx)
+	p.recall()
 	inventory, err := p.Target.Live.Inventory(ctx)
 	if err != nil {
 		return err
@@ -201,6 +215,7 @@ func (p *pass) settleStates() {
 	for i := range p.report.Pipelines {
 		s := &p.report.Pipelines[i]
 		s.Found = s.Status
+		s.Fighting = s.Fighting || made[s.Name] != nil && made[s.Name].fight
 		switch c := made[s.Name]; {
 		case c == nil:
 		case c.Verb == Delete:

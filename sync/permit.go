@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/plumbline/plumbline/differ"
 	"github.com/plumbline/plumbline/pipeline"
@@ -37,6 +38,9 @@ func (c *consideration) explained(change *Change) (Hold, string) {
 		return change.Hold, fmt.Sprintf("plumbline applied it and somebody deleted it; `plumbline apply --overwrite %s` creates it again, removing its file accepts the deletion", name)
 	case change.Hold == HoldDrift:
 		return change.Hold, fmt.Sprintf("the live pipeline was changed outside git; `plumbline apply --overwrite %s` puts back what the file says, taking the values into the file keeps them", name)
+	case change.Hold == HoldFight && c.state.Fighting:
+		return change.Hold, fmt.Sprintf("the daemon has put back what the file says three times within half an hour, last at %s, and somebody keeps changing it: find out who (CloudTrail tells); then `plumbline resume %s`, or a new commit of the file. It also ends once the live pipeline is as the file says for half an hour",
+			c.pass.fights[name].Since.UTC().Format(time.RFC3339), name)
 	case change.Hold == HoldFight:
 		return change.Hold, "it was written once and came back without a new version; find out what AWS makes of the file, and write the file that way"
 	}
@@ -75,24 +79,32 @@ func (c *Change) behind(r record) (Hold, string) {
 }
 
 func (c *consideration) unknownFields(change *Change) (Hold, string) {
-	if change.Verb != Update || len(c.diff.Unknown) == 0 {
+	return unknownFields(change, c.diff)
+}
+
+func unknownFields(change *Change, diff differ.Diff) (Hold, string) {
+	if change.Verb != Update || len(diff.Unknown) == 0 {
 		return HoldNone, ""
 	}
-	return HoldUnknownField, fmt.Sprintf("the update would erase what this version does not know (%s): write the same into the file and set policy.rules: {CP-F11: warning}, name it in policy.ignore, or upgrade plumbline", joinPaths(c.diff.Unknown))
+	return HoldUnknownField, fmt.Sprintf("the update would erase what this version does not know (%s): write the same into the file and set policy.rules: {CP-F11: warning}, name it in policy.ignore, or upgrade plumbline", joinPaths(diff.Unknown))
 }
 
 // maskedSecrets holds changes that could lose a secret. AWS keeps it only if the mask is sent back for the
 // same action of the same stage with nothing else of it changed; a new action cannot have a mask at all
 // (CP-A05). What the file refers to is sent whole, and cannot be lost.
 func (c *consideration) maskedSecrets(change *Change) (Hold, string) {
+	return maskedSecrets(change, c.base.Declaration, secretsIn(c.w.Document.Declaration, pipeline.Refers))
+}
+
+// maskedSecrets takes what is live, and the references that the file has.
+func maskedSecrets(change *Change, base *pipeline.Node, written []secretPlace) (Hold, string) {
 	if change.Verb != Update && change.Verb != Create {
 		return HoldNone, ""
 	}
-	before, after := secretsIn(c.base.Declaration, isMask), secretsIn(change.body, isMask)
+	before, after := secretsIn(base, isMask), secretsIn(change.body, isMask)
 	sent := secretsIn(change.body, pipeline.Refers)
 	// The rules let the file refer to secrets only where AWS hides them. What policy.ignore carries over from AWS has
 	// passed no rule: whoever may write a pipeline there must not get a secret written where it can be read.
-	written := secretsIn(c.w.Document.Declaration, pipeline.Refers)
 	for _, s := range sent {
 		if !slices.Contains(written, s) {
 			return HoldMaskedSecret, fmt.Sprintf("%s has in AWS a reference to a secret for %s, which policy.ignore would keep and the file does not have: remove it there", s.action, s.key)

@@ -9,13 +9,23 @@ import (
 	"time"
 
 	"github.com/plumbline/plumbline/differ"
+	"github.com/plumbline/plumbline/journal"
 	"github.com/plumbline/plumbline/live"
 	"github.com/plumbline/plumbline/pipeline"
 	"github.com/plumbline/plumbline/source"
 )
 
-// consider gathers the facts of one pipeline and judges them. It returns no change where none is due.
+// consider looks at one pipeline. It returns no change where none is due.
 func (p *pass) consider(ctx context.Context, name string) (*State, *Change) {
+	state, change := p.look(ctx, name)
+	if state != nil && state.Status != "" {
+		p.heed(state, change)
+	}
+	return state, change
+}
+
+// look gathers the facts of one pipeline and judges them.
+func (p *pass) look(ctx context.Context, name string) (*State, *Change) {
 	w, l := p.desired.Wanted[name], p.listed[name]
 	if l != nil {
 		own := *l // others look at the listing meanwhile
@@ -353,6 +363,7 @@ func (c *consideration) decide() *Change {
 		mode = Apply // shows what it would do; permit holds it
 	}
 	v := c.judgeTags(judge(c.facts, mode, allowed.adopt), mode)
+	v.hold = c.fights(v)
 	c.state.Status = v.status
 	c.note()
 	if v.verb == "" {
@@ -382,6 +393,9 @@ func (c *consideration) decide() *Change {
 	}
 	if v.cause == CauseBoth {
 		change.Notes = append(change.Notes, c.bothSides()...)
+	}
+	if c.state.Fighting && c.By != journal.Daemon {
+		change.Notes = append(change.Notes, "the daemon put this back three times within half an hour and does not write it any more (fight); a write by hand ends that")
 	}
 	c.permit(change)
 	change.Outcome = Planned

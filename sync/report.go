@@ -7,6 +7,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/plumbline/plumbline/differ"
+	"github.com/plumbline/plumbline/journal"
 	"github.com/plumbline/plumbline/live"
 	"github.com/plumbline/plumbline/pipeline"
 )
@@ -36,6 +37,9 @@ type State struct {
 	Why       string    // one sentence where the status alone does not say it
 	Live      *live.Summary
 	Path      string // its file
+
+	Suspended *journal.Suspension // nil for none
+	Fighting  bool                // the daemon has reverted it three times within half an hour, and somebody must look
 }
 
 // Outcome is what became of a change.
@@ -76,9 +80,12 @@ type Change struct {
 	secrets  string // the same as it was planned; "" where nobody looked
 	parallel bool
 
-	version    int64 // live, after the change was made
-	releasable bool  // a person may lift the hold by naming the plan
-	released   bool  // and has
+	fight      bool   // it was the revert that made it a fight
+	beneath    Hold   // what would hold it, were it not suspended
+	why        string // for the journal
+	version    int64  // live, after the change was made
+	releasable bool   // a person may lift the hold by naming the plan
+	released   bool   // and has
 }
 
 // LogEdits returns the edits as fields of a log line, no more than a person reads there.
@@ -100,7 +107,11 @@ func (c *Change) Differs() bool { return c.Cause != CauseUnadopted && c.Cause !=
 // Wanted reports whether git asks for the change. Drift that is only reported is there to be seen, and a delete
 // that the configuration does not want, or not yet, is nothing that is missing.
 func (c *Change) Wanted() bool {
-	return c.Differs() && (c.Hold != HoldDrift || c.Cause == CauseBoth) && (c.Verb != Delete || c.Hold != HoldPolicy)
+	hold := c.Hold
+	if hold == HoldSuspended {
+		hold = c.beneath
+	}
+	return c.Differs() && (hold != HoldDrift || c.Cause == CauseBoth) && (c.Verb != Delete || hold != HoldPolicy)
 }
 
 // Sentence says what the change does.

@@ -124,7 +124,7 @@ func (c *consideration) rotations() (notes []string) {
 // resolve returns what is sent for a change: its body with secrets in place of references. That is for the call
 // alone; neither the change nor the journal ever has it. tags are those that the pipeline has.
 func (p *pass) resolve(ctx context.Context, c *Change, tags map[string]string) (*pipeline.Node, error) {
-	if c.Verb != Create && c.Verb != Update {
+	if c.Verb != Create && c.Verb != Update || c.wanted == nil { // what is restored is from AWS: no reference in it is a file's
 		return c.body, nil
 	}
 	refs := pipeline.References(c.body)

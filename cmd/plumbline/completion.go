@@ -140,7 +140,7 @@ func (a *app) completeFlags(root *cobra.Command) {
 	if root.ValidArgsFunction == nil && len(root.ValidArgs) == 0 && !root.HasSubCommands() {
 		root.ValidArgsFunction = cobra.NoFileCompletions
 	}
-	if f := root.Flags().Lookup("output"); f != nil {
+	if f := root.Flags().Lookup("output"); f != nil && strings.HasPrefix(f.Usage, outputUsage) {
 		formats := strings.FieldsFunc(strings.TrimPrefix(f.Usage, outputUsage), func(r rune) bool { return r == ' ' || r == ',' })
 		formats = slices.DeleteFunc(formats, func(word string) bool { return word == "or" })
 		must(root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp)))

@@ -27,7 +27,7 @@ func main() {
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	code := run(ctx, os.Args[1:], &app{
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, environ: os.Environ(),
-		terminal: term.IsTerminal(int(os.Stdout.Fd())),
+		terminal: term.IsTerminal(int(os.Stdout.Fd())), answers: term.IsTerminal(int(os.Stdin.Fd())),
 	})
 	stop()
 	os.Exit(code)
@@ -49,6 +49,7 @@ type app struct {
 	getenv         func(string) string
 	environ        []string
 	terminal       bool // stdout is one
+	answers        bool // stdin is one: there is somebody to ask
 	colour         bool
 }
 
@@ -101,7 +102,8 @@ pipelines of every configured region, and applies what changed.
 whether it can work here.
 
 Exit codes: 0 nothing to do or done; 1 error; 2 differences (plan --detailed-exitcode) or
-something that needs a person (status); 3 something wanted was held (apply); 130 interrupted.`,
+something that needs a person (status); 3 something wanted was held (apply, restore);
+130 interrupted.`,
 		Example: `  plumbline demo
   plumbline validate pipelines/
   plumbline plan --dir pipelines --region us-east-1
@@ -138,6 +140,7 @@ var commandGroups = []struct {
 }{
 	{"Files", []func(*app) *cobra.Command{validateCommand, fmtCommand, explainCommand, schemaCommand}},
 	{"Fleet", []func(*app) *cobra.Command{planCommand, applyCommand, listCommand}},
+	{"Record", []func(*app) *cobra.Command{historyCommand, restoreCommand, suspendCommand, resumeCommand}},
 	{"Daemon", []func(*app) *cobra.Command{runCommand, statusCommand, doctorCommand, configCommand, iamPolicyCommand}},
 	{"Try it out", []func(*app) *cobra.Command{demoCommand, emulatorCommand}},
 	{"Help", []func(*app) *cobra.Command{versionCommand}},

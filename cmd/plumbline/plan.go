@@ -35,9 +35,13 @@ func (f *passFlags) add(a *app, cmd *cobra.Command) {
 	f.addTargets(a, cmd)
 	cmd.Flags().BoolVar(&f.overwrite, "overwrite", false, "git wins: also put back what somebody changed in AWS")
 	cmd.Flags().BoolVar(&f.sweep, "sweep", false, "read every pipeline, also those whose version says that nothing changed")
-	cmd.Flags().StringVar(&f.stateDir, "state-dir", "", "folder of the journal of what was written (default state.dir of the configuration, else /var/lib/plumbline or ~/.local/state/plumbline)")
+	f.addStateDir(cmd)
 	outputFlag(cmd, &f.output, "text, json or markdown (for a comment on a pull request)")
 	cmd.ValidArgsFunction = a.pipelineNames(&f.worldFlags)
+}
+
+func (f *passFlags) addStateDir(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.stateDir, "state-dir", "", "folder of the journal of what was written (default state.dir of the configuration, else /var/lib/plumbline or ~/.local/state/plumbline)")
 }
 
 func planCommand(a *app) *cobra.Command {
@@ -302,6 +306,7 @@ func (w *world) passOnce(ctx context.Context, in sync.Input) ([]*sync.Report, er
 	if err != nil {
 		return nil, err
 	}
+	in.By = operator()
 	in.Instance, in.Sources, in.Tree, in.Only, in.Partial, in.Moved = w.cfg.Name, w.sourceNames(), tree, w.only, w.partial(), w.moved
 	reports := make([]*sync.Report, len(w.targets))
 	var group errgroup.Group

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/plumbline/plumbline/differ"
+	"github.com/plumbline/plumbline/journal"
 	"github.com/plumbline/plumbline/sync"
 )
 
@@ -88,6 +89,7 @@ func targetTitle(r *sync.Report) string {
 // printReport writes what a pass found, or did, in one target.
 func (a *app) printReport(w io.Writer, r *sync.Report) {
 	title := targetTitle(r)
+	defer a.printSuspended(w, r)
 	if len(r.Changes) == 0 && r.Err == nil && r.Counts()[sync.StatusUnknown] == 0 {
 		fmt.Fprintf(w, "%s: nothing to do%s\n", a.paint(text.Bold, title), statusWords(r))
 		a.printStates(w, r)
@@ -126,6 +128,35 @@ func (a *app) printStates(w io.Writer, r *sync.Report) {
 	for _, s := range oddStates(r) {
 		fmt.Fprintf(w, "  %s %s: %s; %s\n", a.paint(text.FgCyan, "!"), printable(s.Name), s.Status, printable(s.Why))
 	}
+}
+
+// printSuspended writes what is suspended and has no change that says so.
+func (a *app) printSuspended(w io.Writer, r *sync.Report) {
+	told := map[journal.Suspension]bool{}
+	for i := range r.Changes {
+		if r.Changes[i].Hold == sync.HoldSuspended {
+			for _, s := range r.Pipelines {
+				if s.Name == r.Changes[i].Pipeline && s.Suspended != nil {
+					told[*s.Suspended] = true
+				}
+			}
+		}
+	}
+	for _, s := range r.Pipelines {
+		if s.Suspended != nil && !told[*s.Suspended] {
+			told[*s.Suspended] = true
+			a.printSuspension(w, *s.Suspended)
+		}
+	}
+}
+
+// printSuspension writes a line about one suspension.
+func (a *app) printSuspension(w io.Writer, s journal.Suspension) {
+	what := s.Pipeline
+	if what == "" {
+		what = "everything"
+	}
+	fmt.Fprintf(w, "  %s %s: suspended; %s\n", a.paint(text.FgMagenta, "!"), printable(what), printable(sync.SuspensionSentence(s)))
 }
 
 func oddStates(r *sync.Report) (odd []sync.State) {

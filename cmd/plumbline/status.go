@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/plumbline/plumbline/config"
+	"github.com/plumbline/plumbline/journal"
 	"github.com/plumbline/plumbline/pipeline"
 	"github.com/plumbline/plumbline/sync"
 	"github.com/plumbline/plumbline/web"
@@ -183,7 +184,15 @@ func (a *app) printTarget(t sync.TargetDocument, changes map[string]sync.ChangeD
 	if t.Error != "" {
 		fmt.Fprintf(w, "  %s %s\n", a.paint(text.FgRed, "!"), printable(t.Error))
 	}
+	told := map[journal.Suspension]bool{}
 	for _, p := range t.Pipelines {
+		if s := p.Suspended; s != nil {
+			suspension := journal.Suspension{Target: s.Target, Pipeline: s.Pipeline, By: s.By, Reason: s.Reason, Since: s.Since, Until: s.Until}
+			if !told[suspension] {
+				a.printSuspension(w, suspension)
+			}
+			told[suspension] = true
+		}
 		if !worthALine(t, p) {
 			continue
 		}
