@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -49,6 +50,7 @@ var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
 	"detach":  cmdDetach,
 	"untimed": cmdUntimed,
 	"hold":    cmdHold,
+	"private": cmdPrivate,
 	"mode":    cmdMode,
 }
 
@@ -131,6 +133,17 @@ func cmdHold(ts *testscript.TestScript, _ bool, args []string) {
 	s, err := source.Open(source.Config{URL: "https://127.0.0.1:1/x.git", StateDir: ts.MkAbs(args[0])})
 	ts.Check(err)
 	ts.Defer(func() { ts.Check(s.Close()) })
+}
+
+// private FILE... makes sure that only their owner can read files, where the system knows of that.
+func cmdPrivate(ts *testscript.TestScript, _ bool, args []string) {
+	for _, name := range args {
+		info, err := os.Stat(ts.MkAbs(name))
+		ts.Check(err)
+		if got := info.Mode().Perm(); runtime.GOOS != "windows" && got != 0o600 {
+			ts.Fatalf("%s has the mode %v", name, got)
+		}
+	}
 }
 
 // control METHOD PATH [BODY] talks to the emulator's control interface: faults, outcomes, calls.
