@@ -96,7 +96,7 @@ func (a *app) errand(ctx context.Context, f *passFlags, names []string, errand s
 	if f.output != "text" && f.output != "json" {
 		return badOutput(f.output, "text", "json")
 	}
-	reports, err := a.passes(ctx, f, names, passOptions{errand: errand, identify: true})
+	reports, err := a.passes(ctx, f, nil, passOptions{errand: errand, only: names, identify: true})
 	if err == nil {
 		err = liveSomewhere(reports, names)
 	}
@@ -116,11 +116,11 @@ func (a *app) errand(ctx context.Context, f *passFlags, names []string, errand s
 			return err
 		}
 		defer j.Close()
-		o := passOptions{journal: j, write: true, errand: errand, reviewed: []string{}}
+		o := passOptions{journal: j, write: true, errand: errand, only: names, reviewed: []string{}}
 		for _, r := range reports {
 			o.reviewed = append(o.reviewed, r.PlanID)
 		}
-		if reports, err = a.passes(ctx, f, names, o); err != nil {
+		if reports, err = a.passes(ctx, f, nil, o); err != nil {
 			return err
 		}
 	}

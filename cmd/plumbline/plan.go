@@ -239,7 +239,8 @@ type passOptions struct {
 
 	identify bool        // give every plan its id
 	reviewed []string    // not nil: make these plans, or nothing
-	errand   sync.Errand // then all arguments are names of pipelines
+	errand   sync.Errand // "" for everything that is due
+	only     []string    // names of pipelines, beside those among the arguments
 }
 
 // input is what the options say to a pass.
@@ -253,15 +254,11 @@ func (a *app) passes(ctx context.Context, f *passFlags, args []string, o passOpt
 	if known := []string{"text", "json", "markdown"}; !slices.Contains(known, f.output) {
 		return nil, badOutput(f.output, known...)
 	}
-	var names []string
-	if o.errand != "" {
-		args, names = nil, args
-	}
 	w, err := a.open(ctx, &f.worldFlags, args)
 	if err != nil {
 		return nil, err
 	}
-	w.only = append(w.only, names...)
+	w.only = append(w.only, o.only...)
 	for i := range w.targets {
 		t := &w.targets[i]
 		t.Mode, t.Memory = sync.Apply, &sync.Memory{} // whatever the mode says about the daemon

@@ -35,7 +35,7 @@ type worldFlags struct {
 	endpointURL string
 	dir, url    string
 
-	layout    sync.Layout // of the folder of --dir, where no configured source says one
+	layout    sync.Layout // not empty: of the folder of --dir itself, whatever path and layout are configured
 	noSources bool        // the command can do without
 }
 
@@ -320,7 +320,10 @@ func (f *worldFlags) standIn(sources []config.Source) []config.Source {
 	}
 	if len(sources) == 1 {
 		c := sources[0]
-		s.Name, s.Path, s.Layout, s.Targets = c.Name, c.Path, c.Layout, c.Targets
+		s.Name, s.Targets = c.Name, c.Targets
+		if f.layout == "" {
+			s.Path, s.Layout = c.Path, c.Layout
+		}
 		if s.Name == "" {
 			s.Name = source.DefaultName(source.Config{Dir: c.Dir, URL: c.URL})
 		}
