@@ -96,7 +96,10 @@ func (p *pass) releasing(ctx context.Context, name string) (*State, *Change) {
 // comesBack says what becomes of a released pipeline that a file still asks for.
 func (p *pass) comesBack(w *Wanted) string {
 	still := fmt.Sprintf("%s%s still asks for it", w.Origin.Prefix, w.Path)
-	prevent := fmt.Sprintf("remove the file first, or set `overrides: [{pipelines: [%s], adopt: never}]` in policy", w.Name)
+	prevent := fmt.Sprintf("set `overrides: [{pipelines: [%s], adopt: never}]` in policy", w.Name)
+	if !p.Target.Prune.Enabled { // with which the pipeline of a file that is removed goes too
+		prevent = "remove the file first, or " + prevent
+	}
 	switch p.Target.policyFor(w.Name).adopt {
 	case AdoptNever:
 		return still + ", and policy.adopt: never keeps it from being adopted again"

@@ -175,6 +175,10 @@ func (t *PlannedTarget) moved(r *Report) (moved []string) {
 // movedTo says what is another than when it was planned; "" for nothing.
 func (p PlannedChange) movedTo(now PlannedChange) string {
 	switch {
+	case now.Version == 0 && p.Version > 0:
+		return "the live pipeline is gone"
+	case p.Version == 0 && now.Version > 0:
+		return "a pipeline of this name is live now"
 	case p.Version != now.Version:
 		return fmt.Sprintf("the live pipeline moved from version %d to %d", p.Version, now.Version)
 	case p.Digest != now.Digest:

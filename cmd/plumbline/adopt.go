@@ -53,7 +53,8 @@ them any more. The pipelines themselves stay as they are, and so do their files.
 frees a pipeline with the name of this instance whose source is not configured any more.
 
 A file that still asks for the pipeline adopts it again, as policy.adopt says. To prevent
-that, remove the file first, or set adopt: never for the pipeline in policy.overrides.
+that, set adopt: never for the pipeline in policy.overrides, or remove the file first; but
+with policy.prune, never the file first: its pipeline would be deleted.
 
 The plan is shown first. On a terminal you are asked; elsewhere --yes says so.
 

@@ -216,13 +216,14 @@ func (i *importer) put(documents []liveDocument, name string, text []byte, ours 
 	case errors.Is(err, fs.ErrNotExist):
 		err = writeNew(root, name, 0o644, text)
 	case err != nil:
+	case bytes.Equal(was, text): // it has errors by our rules, which is not this command's to mend
+		written.Outcome = fileKept
 	case !ours && holdsAnother(name, was, documents[0].name):
 		i.leave(documents, name+" is another pipeline's file; rename that, and import again")
 		return nil
 	case !i.flags.force:
 		i.leave(documents, name+" is there and says something else; --force writes over it")
 		return nil
-	case bytes.Equal(was, text): // unreadable for another reason than its own text
 	default:
 		err = replaceFile(i.flags.dir, name, was, text)
 	}
