@@ -47,6 +47,14 @@ func Compare(desired, live *pipeline.Node, region string) Diff {
 	return c.Diff
 }
 
+// Authored returns a live declaration as a file would say it: without what AWS counts, fills in, or adds by itself. A
+// comparison of the two finds no difference.
+func Authored(live *pipeline.Node, region string) *pipeline.Node {
+	d := pipeline.Authored(live, region)
+	dropServerTriggers(pipeline.NewObject(), d)
+	return d
+}
+
 // alwaysSecret are the settings that are hidden whatever the action's type is: a document that has the type
 // wrong, such as the owner AWS for GitHub, has the secret all the same.
 var alwaysSecret = pipeline.SecretKeys()

@@ -45,6 +45,7 @@ func (s *Server) controlHandler() http.Handler {
 	handle("POST /_emulator/parameters", func(body []byte) (any, error) {
 		return added(body, func(p Parameter) error { _, err := s.SetParameter(p); return err })
 	})
+	handle("POST /_emulator/tags", func(body []byte) (any, error) { return added(body, s.SetTags) })
 	handle("POST /_emulator/complete", func(body []byte) (any, error) {
 		var o Outcome
 		if err := strictly(body, &o); err != nil {

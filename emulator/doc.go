@@ -32,6 +32,8 @@
 //	POST   /_emulator/secrets   one Secret or a list: {"region":"us-east-1","name":"github","value":"…"}; again, it rotates the secret
 //	POST   /_emulator/parameters one Parameter or a list, likewise
 //	POST   /_emulator/complete  an Outcome for actions that run now; answers {"completed":n}
+//	POST   /_emulator/tags      one PipelineTags or a list: what AWS itself sets, which no API call can, such as the
+//	                            aws:cloudformation:… of a stack's pipeline
 //	GET    /_emulator/calls     the history; DELETE empties it
 //	POST   /_emulator/reset     forget pipelines, executions, secrets, faults, outcomes and history
 package emulator

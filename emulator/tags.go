@@ -1,6 +1,8 @@
 package emulator
 
 import (
+	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -80,6 +82,34 @@ func (p *pipeline) tag(tags []any) error {
 	}
 	p.tags = merged
 	p.wasTagged = p.wasTagged || len(merged) > 0
+	return nil
+}
+
+// PipelineTags are tags to put on a pipeline in the name of AWS itself.
+type PipelineTags struct {
+	Account  string            `json:"account"` // "" for Options.Account
+	Region   string            `json:"region"`
+	Pipeline string            `json:"pipeline"`
+	Tags     map[string]string `json:"tags"`
+}
+
+// SetTags adds tags to a pipeline, also those that AWS keeps for itself: CloudFormation marks its pipelines so.
+func (s *Server) SetTags(t PipelineTags) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.storeOf(scope{cmp.Or(t.Account, s.opts.Account), t.Region})
+	old := st.pipelines[t.Pipeline]
+	if old == nil {
+		return fmt.Errorf("there is no pipeline %q in %q", t.Pipeline, t.Region)
+	}
+	p := *old
+	p.tags = maps.Clone(p.tags)
+	if p.tags == nil {
+		p.tags = map[string]string{}
+	}
+	maps.Copy(p.tags, t.Tags)
+	p.wasTagged = true
+	st.put(&p)
 	return nil
 }
 

@@ -117,6 +117,7 @@ var (
 	statuses = []sync.Status{
 		sync.StatusUnknown, sync.StatusInvalid, sync.StatusMissing, sync.StatusDrifted, sync.StatusPending, sync.StatusExtra, sync.StatusSynced,
 	}
+	// A release is a person's, never a pass of the daemon.
 	verbs      = []sync.Verb{sync.Create, sync.Update, sync.Delete, sync.Tag, sync.Adopt}
 	ownerships = []sync.Ownership{sync.Managed, sync.Unmanaged, sync.Foreign}
 	edits      = []string{"added", "removed", "changed"}

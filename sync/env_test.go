@@ -327,7 +327,7 @@ func (e *env) check(in Input, r *Report) {
 			e.fatal("%s is reported twice", s.Name)
 		}
 		seen[s.Name] = true
-		if s.Status == "" && s.Ownership == Managed {
+		if s.Status == "" && s.Ownership == Managed && in.Errand != ReleaseOnly {
 			e.fatal("%s is ours and has no status", s.Name)
 		}
 	}
@@ -403,7 +403,8 @@ func (e *env) checkWrites(in Input, held map[string]Hold, cancels map[string]int
 			return
 		}
 		owner, _ := Owner(tags.tags, in.Instance, in.Sources)
-		if owner != Managed && !(owner == Unmanaged && in.Target.Adopt != AdoptNever) {
+		released := in.Errand == ReleaseOnly && tags.tags[TagManagedBy] == in.Instance
+		if owner != Managed && !(owner == Unmanaged && in.Target.Adopt != AdoptNever) && !released {
 			e.fatal("%s of a pipeline that is %s", c, owner)
 		}
 		from := slices.Index(e.fake.calls, tags)

@@ -24,6 +24,7 @@ type TargetDocument struct {
 	Finished  time.Time          `json:"finished"`
 	Error     string             `json:"error,omitempty"`
 	PlanID    string             `json:"planId,omitempty"` // of what `apply --plan-id` releases
+	Ownership map[Ownership]int  `json:"ownership"`        // how many live pipelines are whose, as far as the pass looked
 	Pipelines []StateDocument    `json:"pipelines"`
 	Problems  []pipeline.Problem `json:"problems"`
 }
@@ -92,11 +93,12 @@ func NewDocument(reports []*Report) Document {
 func targetDocument(r *Report) TargetDocument {
 	t := TargetDocument{
 		Name: r.Target, Account: r.Account, Region: r.Region, Started: r.Started.UTC(), Finished: r.Finished.UTC(), Error: errorText(r.Err), PlanID: r.PlanID,
-		Pipelines: []StateDocument{}, Problems: append([]pipeline.Problem{}, r.Problems...),
+		Ownership: map[Ownership]int{Managed: 0, Unmanaged: 0, Foreign: 0}, Pipelines: []StateDocument{}, Problems: append([]pipeline.Problem{}, r.Problems...),
 	}
 	for _, s := range r.Pipelines {
 		sd := StateDocument{Name: s.Name, Status: s.Status, Ownership: s.Ownership, Owner: s.Owner, Why: s.Why, File: s.Path, Suspended: NewSuspensionDocument(s.Suspended), Fighting: s.Fighting}
 		if s.Live != nil {
+			t.Ownership[s.Ownership]++
 			sd.Version = s.Live.Version
 		}
 		t.Pipelines = append(t.Pipelines, sd)

@@ -17,11 +17,12 @@ const (
 type Verb string
 
 const (
-	Create Verb = "create"
-	Update Verb = "update"
-	Delete Verb = "delete"
-	Tag    Verb = "tag"   // only tags change; with the cause record, only our own
-	Adopt  Verb = "adopt" // our tags are put on a pipeline that is as wanted
+	Create  Verb = "create"
+	Update  Verb = "update"
+	Delete  Verb = "delete"
+	Tag     Verb = "tag"     // only tags change; with the cause record, only our own
+	Adopt   Verb = "adopt"   // our tags are put on a pipeline that is as wanted
+	Release Verb = "release" // our tags are taken off
 )
 
 // Cause is why a change is due.
@@ -36,6 +37,7 @@ const (
 	CauseUnadopted   Cause = "unadopted"   // nothing differs; the pipeline is not marked as ours yet
 	CauseRecord      Cause = "record"      // nothing differs; our record of that is out of date
 	CauseRestore     Cause = "restore"     // a person puts an earlier definition back
+	CauseAsked       Cause = "asked"       // a person has named the pipeline
 )
 
 // Hold is why a change that is due is not made. "" means it is.

@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -42,6 +44,11 @@ func (p *pass) limit() {
 		limits = *p.Target.Limits
 	}
 	managed := p.managed()
+	if p.Errand != "" {
+		p.identify()
+		p.release()
+		return
+	}
 	p.cap(Create, limits.Creates, "policy.limits.creates")
 	p.cap(Update, max(limits.Updates, managed*limits.UpdatesPercent/100), "policy.limits.updates")
 	deletes := min(limits.Deletes, max(1, managed*limits.DeletesPercent/100))
@@ -130,7 +137,7 @@ func (p *pass) identify() {
 		if c.Outcome != Planned && !c.releasable {
 			continue
 		}
-		due, releasable = true, releasable || c.releasable
+		due, releasable, c.inPlan = true, releasable || c.releasable, true
 		fmt.Fprintln(h, c.Verb, c.Pipeline, c.base.Version)
 		if c.wanted != nil {
 			fmt.Fprintln(h, c.wanted.Document.Digest())
@@ -138,23 +145,33 @@ func (p *pass) identify() {
 		if c.Cause == CauseRotation { // which has no edits
 			fmt.Fprintln(h, c.secrets)
 		}
-		for _, e := range c.Edits {
-			fmt.Fprintln(h, e.Path, e.From, e.Old, e.New)
-		}
+		c.describe(h)
 	}
 	p.report.PlanID = hex.EncodeToString(h.Sum(nil))[:12]
 	for i := range p.report.Changes {
 		if c := &p.report.Changes[i]; c.releasable {
-			c.Reason += fmt.Sprintf("; look at the plan, and `plumbline apply %s` makes exactly these changes", p.releasing())
+			c.Reason += fmt.Sprintf("; look at the plan, and `plumbline apply %s` makes exactly these changes", p.releaseArgs())
 		}
 	}
-	if !due || !releasable && len(p.PlanIDs) == 0 {
+	if !due || !releasable && len(p.PlanIDs) == 0 && p.Reviewed == nil && !p.Identify {
 		p.report.PlanID = ""
 	}
 }
 
-// releasing is what `apply` has to be told to find the same plan again and make it.
-func (p *pass) releasing() string {
+// describe writes down what becomes of the pipeline beside the document's digest, which knows nothing of tags.
+func (c *Change) describe(w io.Writer) {
+	for _, e := range c.Edits {
+		fmt.Fprintln(w, e.Path, e.From, e.Old, e.New)
+	}
+	if c.Verb == Create {
+		for _, key := range slices.Sorted(maps.Keys(c.tags)) {
+			fmt.Fprintf(w, "%q %q\n", key, c.tags[key])
+		}
+	}
+}
+
+// releaseArgs is what `apply` has to be told to find the same plan again and make it.
+func (p *pass) releaseArgs() string {
 	args := []string{"--plan-id", p.report.PlanID}
 	if p.Target.Mode == Enforce {
 		args = append(args, "--overwrite")
@@ -165,6 +182,13 @@ func (p *pass) releasing() string {
 // release lifts the holds that a person may lift, if this is the plan that they named; any other plan is left
 // alone as a whole.
 func (p *pass) release() {
+	if p.Reviewed != nil && !slices.Contains(p.Reviewed, p.report.PlanID) {
+		for i := range p.report.Changes {
+			if c := &p.report.Changes[i]; c.Outcome == Planned {
+				c.hold(HoldPolicy, "it is not what was looked at: something moved since; look at the plan again")
+			}
+		}
+	}
 	if len(p.PlanIDs) == 0 {
 		return
 	}

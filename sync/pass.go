@@ -50,6 +50,9 @@ type Input struct {
 	Only     []string // the pipelines to look at; none means all
 	Partial  bool     // the Tree lacks files of its sources, so what it does not want is not looked at
 	PlanIDs  []string // not empty: only the plans with these ids are carried out, with what limits held in them
+	Reviewed []string // not nil: only the plans with these ids are carried out, and what is held in them stays held
+	Identify bool     // give the plan its id also where there is nothing in it to release
+	Errand   Errand   // "": everything that is due
 	Sweep    bool     // read every pipeline, also those that version and digest say are in sync
 
 	// Moved reports whether a source, or for "" any of them, has moved since the Tree was read. Before the first
@@ -173,7 +176,7 @@ const readers = 4
 func (p *pass) plan(ctx context.Context) {
 	names := map[string]bool{}
 	for name := range p.listed {
-		names[name] = !p.Partial
+		names[name] = !p.Partial || p.Errand == ReleaseOnly
 	}
 	for name := range p.desired.Wanted {
 		names[name] = true
@@ -189,7 +192,7 @@ func (p *pass) plan(ctx context.Context) {
 	group.SetLimit(readers)
 	for i, name := range list {
 		group.Go(func() error {
-			states[i], changes[i] = p.consider(ctx, name)
+			states[i], changes[i] = p.run(ctx, name)
 			return nil
 		})
 	}
@@ -220,6 +223,8 @@ func (p *pass) settleStates() {
 		case c == nil:
 		case c.Verb == Delete:
 			s.Status, s.Ownership, s.Why, s.Live = "", "", "", nil
+		case c.Verb == Release:
+			s.Ownership, s.Owner = Unmanaged, ""
 		default:
 			s.Status, s.Ownership, s.Why = StatusSynced, Managed, ""
 			now := live.Summary{Name: s.Name}

@@ -86,6 +86,7 @@ type Change struct {
 	version    int64  // live, after the change was made
 	releasable bool   // a person may lift the hold by naming the plan
 	released   bool   // and has
+	inPlan     bool   // the plan's id stands for it
 }
 
 // LogEdits returns the edits as fields of a log line, no more than a person reads there.
@@ -102,7 +103,9 @@ func (c *Change) LogEdits() []zap.Field {
 
 // Differs reports whether the change is a difference to what people wrote. Marking a pipeline as ours and
 // mending our own record are none.
-func (c *Change) Differs() bool { return c.Cause != CauseUnadopted && c.Cause != CauseRecord }
+func (c *Change) Differs() bool {
+	return c.Cause != CauseUnadopted && c.Cause != CauseRecord && c.Cause != CauseAsked
+}
 
 // Wanted reports whether git asks for the change. Drift that is only reported is there to be seen, and a delete
 // that the configuration does not want, or not yet, is nothing that is missing.
@@ -136,6 +139,8 @@ func (c *Change) Sentence() string {
 		return "change tags"
 	case Adopt:
 		return "adopt; it is as the file says, only our tags are added"
+	case Release:
+		return "release; our tags are taken off, and nothing else is changed"
 	}
 	return string(c.Verb)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,15 +37,18 @@ type listed struct {
 func listCommand(a *app) *cobra.Command {
 	var f worldFlags
 	var output string
+	var unmanaged bool
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List the pipelines of all regions in one table",
 		Long: `List the pipelines of all targets in one table, with version, type, execution mode,
 last update, and whose they are: managed (by this instance of plumbline), foreign
-(CloudFormation's, or another instance's) or unmanaged.
+(CloudFormation's, or another instance's) or unmanaged. --unmanaged leaves out the managed
+ones: what is left is what "plumbline import" and "plumbline adopt" are for.
 
 Exit codes: 0 done; 1 a target could not be listed (the others are).`,
 		Example: `  plumbline list --region us-east-1 --region eu-west-1
+  plumbline list --unmanaged
   plumbline list -o json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -54,6 +58,9 @@ Exit codes: 0 done; 1 a target could not be listed (the others are).`,
 			rows, failures, err := a.list(cmd.Context(), &f)
 			if err != nil {
 				return err
+			}
+			if unmanaged {
+				rows = slices.DeleteFunc(rows, func(r listed) bool { return r.Ownership == sync.Managed })
 			}
 			if output == "json" {
 				err = writeJSON(a.stdout, struct {
@@ -75,6 +82,7 @@ Exit codes: 0 done; 1 a target could not be listed (the others are).`,
 	f.addConfig(cmd)
 	f.addTargets(a, cmd)
 	outputFlag(cmd, &output, "text or json")
+	cmd.Flags().BoolVar(&unmanaged, "unmanaged", false, "leave out the pipelines that are managed by this instance")
 	return cmd
 }
 
@@ -181,7 +189,25 @@ func (a *app) printList(rows []listed) {
 	for line := range strings.Lines(t.Render()) {
 		fmt.Fprintln(a.stdout, strings.TrimRight(line, " \n"))
 	}
-	fmt.Fprintln(a.stderr, count(len(rows), "pipeline"))
+	fmt.Fprintln(a.stderr, count(len(rows), "pipeline")+ownershipWords(rows))
+}
+
+// ownershipWords sums up whose pipelines are: ": 3 managed, 1 foreign".
+func ownershipWords(rows []listed) string {
+	counts := map[sync.Ownership]int{}
+	for _, r := range rows {
+		counts[r.Ownership]++
+	}
+	var parts []string
+	for _, o := range []sync.Ownership{sync.Managed, sync.Unmanaged, sync.Foreign} {
+		if counts[o] > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", counts[o], o))
+		}
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return ": " + strings.Join(parts, ", ")
 }
 
 func or(s string) string {

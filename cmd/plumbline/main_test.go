@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -49,6 +51,7 @@ var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
 	"detach":  cmdDetach,
 	"untimed": cmdUntimed,
 	"hold":    cmdHold,
+	"private": cmdPrivate,
 	"mode":    cmdMode,
 }
 
@@ -133,6 +136,17 @@ func cmdHold(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Defer(func() { ts.Check(s.Close()) })
 }
 
+// private FILE... makes sure that only their owner can read files, where the system knows of that.
+func cmdPrivate(ts *testscript.TestScript, _ bool, args []string) {
+	for _, name := range args {
+		info, err := os.Stat(ts.MkAbs(name))
+		ts.Check(err)
+		if got := info.Mode().Perm(); runtime.GOOS != "windows" && got != 0o600 {
+			ts.Fatalf("%s has the mode %v", name, got)
+		}
+	}
+}
+
 // control METHOD PATH [BODY] talks to the emulator's control interface: faults, outcomes, calls.
 func cmdControl(ts *testscript.TestScript, _ bool, args []string) {
 	_, err := control(ts.Getenv("ENDPOINT"), args...)
@@ -196,9 +210,14 @@ func cmdUntimed(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]+".json"), []byte(text), 0o600))
 }
 
-// api REGION OPERATION BODY makes an API call as another tool would.
+// api REGION OPERATION BODY makes an API call as another tool would, with $ACCOUNT for its account where that is set.
+// A body @FILE is in a file, in which REGION and ACCOUNT stand for what they say.
 func cmdAPI(ts *testscript.TestScript, neg bool, args []string) {
-	reply, err := api(ts.Getenv("ENDPOINT"), args[0], args[1], args[2])
+	account, body := cmp.Or(ts.Getenv("ACCOUNT"), "123456789012"), args[2]
+	if name, ok := strings.CutPrefix(body, "@"); ok {
+		body = strings.NewReplacer("REGION", args[0], "ACCOUNT", account).Replace(ts.ReadFile(name))
+	}
+	reply, err := apiOf(account, ts.Getenv("ENDPOINT"), args[0], args[1], body)
 	if neg != (err != nil) {
 		ts.Fatalf("%s: %v", args[1], err)
 	}
@@ -206,13 +225,17 @@ func cmdAPI(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func api(endpoint, region, operation, body string) ([]byte, error) {
+	return apiOf("other", endpoint, region, operation, body)
+}
+
+func apiOf(key, endpoint, region, operation, body string) ([]byte, error) {
 	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, endpoint, strings.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
 	req.Header.Set("Content-Type", "application/x-amz-json-1.1")
 	req.Header.Set("X-Amz-Target", "CodePipeline_20150709."+operation)
-	req.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=other/20260101/"+region+"/codepipeline/aws4_request, SignedHeaders=host, Signature=0")
+	req.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential="+key+"/20260101/"+region+"/codepipeline/aws4_request, SignedHeaders=host, Signature=0")
 	return send(req)
 }
 

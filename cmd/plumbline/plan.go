@@ -47,25 +47,35 @@ func (f *passFlags) addStateDir(cmd *cobra.Command) {
 func planCommand(a *app) *cobra.Command {
 	var f passFlags
 	var detailed bool
+	var out string
 	cmd := &cobra.Command{
 		Use:   "plan [PIPELINE|FILE|FOLDER]...",
 		Short: "Show what apply would do",
 		Long: `Compare the files with the live pipelines of every target and show what apply would
 do, and what it would hold and why. Nothing is written.
 
+With --out the plan is also written to a file, for "plumbline apply --plan" to make just
+that, or nothing. It holds versions and digests, no definitions.
+
 Exit codes: 0 no error; 1 an error; with --detailed-exitcode also 2: something differs.`,
 		Example: `  plumbline plan
   plumbline plan pipelines/ --region us-east-1 --region eu-west-1
   plumbline plan web -o json
-  plumbline plan -o markdown > plan.md`,
+  plumbline plan -o markdown > plan.md
+  plumbline plan --out reviewed.plan && plumbline apply --plan reviewed.plan`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			j, err := a.readJournal(&f)
 			if err != nil {
 				return err
 			}
-			reports, err := a.passes(cmd.Context(), &f, args, passOptions{journal: j})
+			reports, err := a.passes(cmd.Context(), &f, args, passOptions{journal: j, identify: out != ""})
 			if err := a.show(&f, reports, "Plan", err); err != nil {
 				return err
+			}
+			if out != "" {
+				if err := a.writePlan(&f, args, out, reports); err != nil {
+					return err
+				}
 			}
 			differences := slices.ContainsFunc(reports, func(r *sync.Report) bool {
 				return slices.ContainsFunc(r.Changes, func(c sync.Change) bool { return c.Differs() })
@@ -81,12 +91,14 @@ Exit codes: 0 no error; 1 an error; with --detailed-exitcode also 2: something d
 	}
 	f.add(a, cmd)
 	cmd.Flags().BoolVar(&detailed, "detailed-exitcode", false, "exit 2 when something differs")
+	cmd.Flags().StringVar(&out, "out", "", "write the plan to this file, for apply --plan")
 	return cmd
 }
 
 func applyCommand(a *app) *cobra.Command {
 	var f passFlags
 	var planIDs []string
+	var planFile string
 	cmd := &cobra.Command{
 		Use:   "apply [PIPELINE|FILE|FOLDER]...",
 		Short: "Make the live pipelines what the files say",
@@ -98,17 +110,30 @@ in the configuration are left alone.
 More changes than policy.limits allows are held, all of their kind; the plan then has an
 id, and --plan-id makes exactly that plan, or nothing if it is another one by now.
 
+--plan makes what "plumbline plan --out" wrote to a file, and nothing else: if a file or a
+live pipeline has moved since, so that something else is due, it says what moved and
+changes nothing. What the plan shows as held stays held; --plan-id releases it.
+
 Exit codes: 0 nothing to do, or done; 1 an error; 3 something that git asks for was held.`,
 		Example: `  plumbline apply
   plumbline apply web --overwrite
-  plumbline apply pipelines/ --region us-east-1 --region eu-west-1`,
+  plumbline apply pipelines/ --region us-east-1 --region eu-west-1
+  plumbline apply --plan reviewed.plan`,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			o := passOptions{write: true, planIDs: planIDs}
+			if planFile != "" {
+				var err error
+				if args, o.reviewed, err = a.readPlan(cmd.Context(), &f, args, planFile); err != nil {
+					return err
+				}
+			}
 			j, err := a.openJournal(&f)
 			if err != nil {
 				return err
 			}
 			defer j.Close()
-			reports, err := a.passes(cmd.Context(), &f, args, passOptions{journal: j, write: true, planIDs: planIDs})
+			o.journal = j
+			reports, err := a.passes(cmd.Context(), &f, args, o)
 			if err := a.show(&f, reports, "Apply", err); err != nil {
 				return err
 			}
@@ -127,6 +152,7 @@ Exit codes: 0 nothing to do, or done; 1 an error; 3 something that git asks for 
 		},
 	}
 	f.add(a, cmd)
+	cmd.Flags().StringVar(&planFile, "plan", "", "make exactly the plan in this file, which plan --out wrote")
 	cmd.Flags().StringSliceVar(&planIDs, "plan-id", nil, "make exactly the plan with this id, with what was held until a person says so; one for each target")
 	return cmd
 }
@@ -210,6 +236,16 @@ type passOptions struct {
 	journal *journal.Journal
 	write   bool
 	planIDs []string
+
+	identify bool        // give every plan its id
+	reviewed []string    // not nil: make these plans, or nothing
+	errand   sync.Errand // "" for everything that is due
+	only     []string    // names of pipelines, beside those among the arguments
+}
+
+// input is what the options say to a pass.
+func (o passOptions) input() sync.Input {
+	return sync.Input{PlanIDs: o.planIDs, Reviewed: o.reviewed, Identify: o.identify, Errand: o.errand}
 }
 
 // passes makes one pass over every target, side by side. Unless they may write they are plans. With an error it
@@ -222,6 +258,7 @@ func (a *app) passes(ctx context.Context, f *passFlags, args []string, o passOpt
 	if err != nil {
 		return nil, err
 	}
+	w.only = append(w.only, o.only...)
 	for i := range w.targets {
 		t := &w.targets[i]
 		t.Mode, t.Memory = sync.Apply, &sync.Memory{} // whatever the mode says about the daemon
@@ -231,6 +268,9 @@ func (a *app) passes(ctx context.Context, f *passFlags, args []string, o passOpt
 		for i := range t.Overrides {
 			t.Overrides[i].Mode = ""
 		}
+		if o.errand == sync.AdoptOnly {
+			adoptAnyway(t, f.overwrite)
+		}
 		t.Journal = o.journal
 		if o.write {
 			t.Writer = live.NewWriter(t.Live.(*live.Reader))
@@ -238,7 +278,14 @@ func (a *app) passes(ctx context.Context, f *passFlags, args []string, o passOpt
 	}
 	var made []sync.Change // in rounds that ended because the source moved
 	for range restarts {
-		reports, err := w.passOnce(ctx, sync.Input{Sweep: f.sweep, Progress: a.progress(o.write), PlanIDs: o.planIDs})
+		in := o.input()
+		in.Sweep, in.Progress = f.sweep, a.progress(o.write)
+		reports, err := w.passOnce(ctx, in)
+		if err != nil && o.errand == sync.ReleaseOnly && ctx.Err() == nil {
+			a.warn(fmt.Sprintf("%s; nobody can say whether a file still asks for a pipeline", err))
+			in.Tree = sync.Read(nil, w.targetNames())
+			reports, err = w.passOnce(ctx, in)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -300,14 +347,18 @@ func namedPlans(ids []string, reports []*sync.Report) error {
 	return nil
 }
 
-// passOnce reads the sources and makes one pass over every target. in holds what is the same for all of them.
+// passOnce reads the sources, unless in has a tree, and makes one pass over every target. in holds what is the same for
+// all of them.
 func (w *world) passOnce(ctx context.Context, in sync.Input) ([]*sync.Report, error) {
-	tree, err := w.read(ctx)
-	if err != nil {
-		return nil, err
+	if in.Tree == nil {
+		tree, err := w.read(ctx)
+		if err != nil {
+			return nil, err
+		}
+		in.Tree = tree
 	}
 	in.By = operator()
-	in.Instance, in.Sources, in.Tree, in.Only, in.Partial, in.Moved = w.cfg.Name, w.sourceNames(), tree, w.only, w.partial(), w.moved
+	in.Instance, in.Sources, in.Only, in.Partial, in.Moved = w.cfg.Name, w.sourceNames(), w.only, w.partial(), w.moved
 	reports := make([]*sync.Report, len(w.targets))
 	var group errgroup.Group
 	for i, t := range w.targets {

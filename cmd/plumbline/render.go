@@ -126,7 +126,11 @@ func statusWords(r *sync.Report) string {
 // printStates writes the pipelines that no change speaks of and that are worth a line all the same.
 func (a *app) printStates(w io.Writer, r *sync.Report) {
 	for _, s := range oddStates(r) {
-		fmt.Fprintf(w, "  %s %s: %s; %s\n", a.paint(text.FgCyan, "!"), printable(s.Name), s.Status, printable(s.Why))
+		status := ""
+		if s.Status != "" { // one that is neither wanted nor ours has none
+			status = string(s.Status) + "; "
+		}
+		fmt.Fprintf(w, "  %s %s: %s%s\n", a.paint(text.FgCyan, "!"), printable(s.Name), status, printable(s.Why))
 	}
 }
 
@@ -165,7 +169,7 @@ func oddStates(r *sync.Report) (odd []sync.State) {
 		changing[c.Pipeline] = true
 	}
 	for _, s := range r.Pipelines {
-		if s.Status == sync.StatusUnknown && r.Err == nil || s.Why != "" && s.Status != "" && s.Status != sync.StatusUnknown && !changing[s.Name] {
+		if s.Status == sync.StatusUnknown && r.Err == nil || s.Why != "" && s.Status != sync.StatusUnknown && !changing[s.Name] {
 			odd = append(odd, s)
 		}
 	}
@@ -174,7 +178,7 @@ func oddStates(r *sync.Report) (odd []sync.State) {
 
 // printChange writes one change; again says that the reason of its hold is that of the change above.
 func (a *app) printChange(w io.Writer, c *sync.Change, again bool) {
-	colour := map[sync.Verb]text.Color{sync.Create: text.FgGreen, sync.Update: text.FgYellow, sync.Tag: text.FgYellow, sync.Delete: text.FgRed, sync.Adopt: text.FgCyan}[c.Verb]
+	colour := map[sync.Verb]text.Color{sync.Create: text.FgGreen, sync.Update: text.FgYellow, sync.Tag: text.FgYellow, sync.Delete: text.FgRed, sync.Adopt: text.FgCyan, sync.Release: text.FgCyan}[c.Verb]
 	outcome := ""
 	switch c.Outcome {
 	case sync.Applied:
@@ -205,7 +209,7 @@ func (a *app) printChange(w io.Writer, c *sync.Change, again bool) {
 
 // verbSign is the symbol of a verb, which carries the meaning where there is no colour.
 func verbSign(v sync.Verb) string {
-	return map[sync.Verb]string{sync.Create: "+", sync.Update: "~", sync.Tag: "~", sync.Delete: "-", sync.Adopt: "="}[v]
+	return map[sync.Verb]string{sync.Create: "+", sync.Update: "~", sync.Tag: "~", sync.Delete: "-", sync.Adopt: "=", sync.Release: "="}[v]
 }
 
 func editColour(e differ.Edit) text.Color {

@@ -34,6 +34,9 @@ type worldFlags struct {
 	profile     string
 	endpointURL string
 	dir, url    string
+
+	layout    sync.Layout // not empty: of the folder of --dir itself, whatever path and layout are configured
+	noSources bool        // the command can do without
 }
 
 func (f *worldFlags) addConfig(cmd *cobra.Command) {
@@ -261,6 +264,11 @@ func (a *app) openOrigins(cfg *config.Config, f *worldFlags, paths []string, sta
 	var origins []*origin
 	add := func(name, prefix string, c source.Config, o sync.Origin) error {
 		s, err := source.Open(c)
+		if err != nil && f.noSources && c.Name != "" {
+			a.warn(fmt.Sprintf("%s; nobody can say whether one of its files still asks for a pipeline", err))
+			origins = append(origins, &origin{name: c.Name, fixed: &source.Snapshot{Source: c.Name}})
+			return nil
+		}
 		if err != nil {
 			return err
 		}
@@ -278,6 +286,8 @@ func (a *app) openOrigins(cfg *config.Config, f *worldFlags, paths []string, sta
 			origins = append(origins, o)
 		}
 		return origins, nil
+	case len(cfg.Sources) == 0 && f.dir == "" && f.url == "" && f.noSources:
+		return nil, nil
 	case len(cfg.Sources) == 0 && f.dir == "" && f.url == "":
 		return nil, hinted{errors.New("no source of pipeline files is given"), "name a folder with --dir, a local git repository with --url, or a source in " + defaultConfig}
 	}
@@ -304,13 +314,16 @@ func (f *worldFlags) standIn(sources []config.Source) []config.Source {
 	if f.dir == "" && f.url == "" {
 		return sources
 	}
-	s := config.Source{Dir: f.dir, URL: f.url}
+	s := config.Source{Dir: f.dir, URL: f.url, Layout: config.Layout(f.layout)}
 	if f.dir != "" {
 		s.URL = ""
 	}
 	if len(sources) == 1 {
 		c := sources[0]
-		s.Name, s.Path, s.Layout, s.Targets = c.Name, c.Path, c.Layout, c.Targets
+		s.Name, s.Targets = c.Name, c.Targets
+		if f.layout == "" {
+			s.Path, s.Layout = c.Path, c.Layout
+		}
 		if s.Name == "" {
 			s.Name = source.DefaultName(source.Config{Dir: c.Dir, URL: c.URL})
 		}
@@ -334,6 +347,8 @@ func sourceConfig(s config.Source, root, stateDir string) source.Config {
 	}
 	return c
 }
+
+func (a *app) warn(s string) { fmt.Fprintf(a.stderr, "plumbline: warning: %s\n", printable(s)) }
 
 // relative shortens an absolute path to what a person in this folder would write.
 func relative(path string) string {
