@@ -90,6 +90,9 @@ func (p *pass) releasing(ctx context.Context, name string) (*State, *Change) {
 	case w != nil && !w.presumed:
 		c.Notes = append(c.Notes, p.comesBack(w))
 	}
+	if c.Outcome == Planned {
+		p.heed(state, c)
+	}
 	return state, c
 }
 

@@ -97,7 +97,11 @@ func (a *app) errand(ctx context.Context, f *passFlags, names []string, errand s
 	if f.output != "text" && f.output != "json" {
 		return badOutput(f.output, "text", "json")
 	}
-	reports, err := a.passes(ctx, f, nil, passOptions{errand: errand, only: names, identify: true})
+	known, err := a.readJournal(f)
+	if err != nil {
+		return err
+	}
+	reports, err := a.passes(ctx, f, nil, passOptions{journal: known, errand: errand, only: names, identify: true})
 	if err == nil {
 		err = liveSomewhere(reports, names)
 	}
