@@ -188,7 +188,7 @@ func cmdCalls(ts *testscript.TestScript, _ bool, args []string) {
 	for _, arg := range args {
 		operation, want, _ := strings.Cut(arg, "=")
 		if got := fmt.Sprint(counts[operation]); got != want {
-			ts.Fatalf("%s was called %s times, not %s; all calls: %v", operation, got, want, counts)
+			ts.Fatalf("%s was called %s times, not %s; all calls: %v\n%+v", operation, got, want, counts, calls)
 		}
 	}
 	_, err = control(ts.Getenv("ENDPOINT"), http.MethodDelete, "calls")
