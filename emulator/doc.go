@@ -1,10 +1,14 @@
 // Package emulator is CodePipeline over the wire: a stand-in for demos, for our own tests and for those of our users.
 //
 // It speaks AWS JSON 1.1 on one address, beside the other services Plumbline calls: the tagging API (GetResources),
-// Secrets Manager (DescribeSecret, GetSecretValue), Systems Manager (GetParameter) and STS (GetCallerIdentity, AssumeRole,
-// in their Query and XML form). A request says by its signature where it belongs:
+// Secrets Manager (DescribeSecret, GetSecretValue), Systems Manager (GetParameter), CloudTrail (LookupEvents) and STS
+// (GetCallerIdentity, AssumeRole, in their Query and XML form). A request says by its signature where it belongs:
 // the region is that of the credential scope, the account is the access key id if that has twelve digits, the account of
-// the role if the emulated AssumeRole issued the key, else Options.Account. Signatures themselves are not checked.
+// the role if the emulated AssumeRole issued the key, else Options.Account. A key such as ann@111122223333 is of the user
+// ann in that account; every other one is of the user emulator. Signatures themselves are not checked.
+//
+// CloudTrail has the events of calls that write pipelines, tags and executions. A client whose User-Agent begins with
+// Mozilla/ is taken for the console.
 //
 // The package imports nothing of ours, so that it can disagree with us. What a field may hold comes from AWS's published
 // service model (model.json); what a pipeline as a whole must be, and in which words it is refused, from messages seen on

@@ -137,11 +137,12 @@ var actions = map[string]func(ctx context.Context, f *Fault, c *call, next func(
 		r.status, r.code, r.body = http.StatusOK, "", []byte(`{"pipeline":{"name":"`)
 	}),
 	"page-drop": edited(func(_ *call, body map[string]json.RawMessage) {
-		delete(body, "nextToken")
-		delete(body, "PaginationToken")
+		for _, k := range pageTokens {
+			delete(body, k)
+		}
 	}),
 	"repeat-token": edited(func(c *call, body map[string]json.RawMessage) {
-		for _, k := range []string{"nextToken", "PaginationToken"} {
+		for _, k := range pageTokens {
 			if sent := text(c.input, k); sent != "" {
 				body[k] = encode(sent)
 			}
@@ -161,6 +162,9 @@ var actions = map[string]func(ctx context.Context, f *Fault, c *call, next func(
 		return next()
 	},
 }
+
+// pageTokens are what the services call the token of a page.
+var pageTokens = []string{"nextToken", "NextToken", "PaginationToken"}
 
 // spoiled performs the call and then spoils its reply.
 func spoiled(spoil func(c *call, r *reply)) func(context.Context, *Fault, *call, func() reply) reply {

@@ -36,6 +36,8 @@ type Options struct {
 	// Name? for the queryable one, Name:Number for its type, as in "Build/Jenkins/1 ProjectName*?". Without any, every
 	// configuration is taken and none is listed.
 	CustomActions []string
+	// TrailDelay is how long after a call CloudTrail shows its event. AWS takes up to 15 minutes; 0: at once.
+	TrailDelay time.Duration
 }
 
 // Server is the emulator. Use New; all methods may be called at any time from any goroutine.
@@ -53,6 +55,8 @@ type Server struct {
 	faults   []*armedFault
 	outcomes []Outcome // the last that matches decides
 	calls    []Call
+	trails   map[scope][]event // oldest first
+	events   int64             // of all trails, ever
 }
 
 // New returns an emulator with no pipelines.
@@ -68,14 +72,14 @@ func New(opts Options) *Server {
 	}
 	s := &Server{
 		opts: opts, custom: customActions(opts.CustomActions),
-		stores: map[scope]*store{}, vaults: map[scope]*vault{}, sessions: map[string]session{},
+		stores: map[scope]*store{}, vaults: map[scope]*vault{}, sessions: map[string]session{}, trails: map[scope][]event{},
 	}
 	s.control = s.controlHandler()
 	rand.Read(s.tokenKey[:]) // never fails (crypto/rand)
 	return s
 }
 
-// Reset forgets pipelines, executions, secrets, faults, outcomes and the history. Keys issued by AssumeRole stay valid:
+// Reset forgets pipelines, executions, secrets, faults, outcomes, events of CloudTrail and the history. Keys issued by AssumeRole stay valid:
 // clients cache them, and would find themselves in another account.
 func (s *Server) Reset() {
 	s.mu.Lock()
@@ -106,6 +110,10 @@ var operations = map[string]operation{
 	"CodePipeline_20150709.StopPipelineExecution":  {codepipelineModel, (*Server).stopPipelineExecution},
 	"CodePipeline_20150709.ListActionTypes":        {codepipelineModel, (*Server).listActionTypes},
 	"CodePipeline_20150709.ListRuleTypes":          {codepipelineModel, (*Server).listRuleTypes},
+
+	// The SDKs disagree about the name of the service; AWS takes both.
+	"CloudTrail_20131101.LookupEvents":                                    {nil, (*Server).lookupEvents},
+	"com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101.LookupEvents": {nil, (*Server).lookupEvents},
 
 	"ResourceGroupsTaggingAPI_20170126.GetResources": {taggingModel, (*Server).getResources},
 
@@ -158,6 +166,7 @@ func (s *Server) perform(c *call) reply {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out, err := c.op.run(s, c)
+	s.trail(c, out, err)
 	if err != nil {
 		return c.protocol.failure(c, err)
 	}

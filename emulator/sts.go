@@ -22,7 +22,11 @@ func (s *Server) callerOf(c *call) caller {
 	if session, ok := s.sessions[c.key]; ok {
 		return caller{session.arn, session.userID}
 	}
-	return caller{"arn:" + partition(c.record.Region) + ":iam::" + c.record.Account + ":user/emulator", "AIDA" + c.record.Account}
+	user := "emulator"
+	if name, account, named := strings.Cut(c.key, "@"); named && account == c.record.Account {
+		user = name
+	}
+	return caller{"arn:" + partition(c.record.Region) + ":iam::" + c.record.Account + ":user/" + user, "AIDA" + c.record.Account}
 }
 
 // stsOperations speak the Query protocol: parameters as a form, replies in XML.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -23,6 +24,8 @@ type call struct {
 	id       string // x-amzn-RequestId
 	input    map[string]any
 	stale    *Fault // set by the stale-read fault
+
+	userAgent, sourceIP string
 }
 
 func (c *call) scope() scope { return scope{c.record.Account, c.record.Region} }
@@ -94,6 +97,8 @@ func asAPIError(err error) *apiError {
 // It never fails: what is wrong with the request is kept in the call and answered in its protocol.
 func (s *Server) accept(r *http.Request) *call {
 	c := &call{protocol: jsonProtocol, id: newUUID(), record: Call{Time: s.now()}}
+	c.userAgent = r.UserAgent()
+	c.sourceIP, _, _ = net.SplitHostPort(r.RemoteAddr)
 	body, err := io.ReadAll(r.Body)
 	isQuery := strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded")
 	switch {
@@ -121,7 +126,7 @@ func (s *Server) accept(r *http.Request) *call {
 
 func (c *call) acceptJSON(target string, body []byte) {
 	op, known := operations[target]
-	_, c.record.Operation, _ = strings.Cut(target, ".")
+	c.record.Operation = target[strings.LastIndexByte(target, '.')+1:]
 	c.op = op
 	if !known {
 		c.refused = refuse("UnknownOperationException", "")
@@ -183,6 +188,9 @@ func (s *Server) identify(c *call, authorization string) error {
 }
 
 func (s *Server) accountOf(key string) string {
+	if _, account, named := strings.Cut(key, "@"); named && isAccount(account) {
+		return account
+	}
 	if isAccount(key) {
 		return key
 	}
