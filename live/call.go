@@ -45,6 +45,8 @@ func (r *Reader) limitersOf(op *operation) []*limiter {
 		return []*limiter{r.tags}
 	case op.service == secretsService || op.service == parametersService:
 		return []*limiter{r.vault}
+	case op.service == trailService:
+		return []*limiter{r.lookups}
 	case op.service == stsService:
 		return []*limiter{r.identities}
 	case op.write:

@@ -11,15 +11,18 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
+	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
 	"github.com/aws/aws-sdk-go-v2/service/codepipeline"
 	"github.com/aws/aws-sdk-go-v2/service/resourcegroupstaggingapi"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go/logging"
+	"github.com/aws/smithy-go/middleware"
 	"go.uber.org/zap"
 )
 
@@ -77,6 +80,7 @@ const (
 	taggingPerSecond, taggingBurst = 5, 10
 	stsPerSecond, stsBurst         = 2, 5
 	secretsPerSecond, secretsBurst = 5, 10 // of Secrets Manager and Parameter Store together
+	lookupsPerSecond, lookupsBurst = 2, 1  // what CloudTrail allows; our limiter gives way to other clients when throttled
 )
 
 // Reader reads one target. It is safe for concurrent use.
@@ -87,11 +91,14 @@ type Reader struct {
 	sts        *sts.Client
 	secrets    *secretsmanager.Client
 	parameters *ssm.Client
+	trail      *cloudtrail.Client
 	retryer    aws.Retryer // of reads
 	emulated   bool        // CodePipeline is asked at an address that is not AWS's
 
-	common, writes, tags, identities, vault *limiter // vault is for what keeps secrets
-	identity                                identityCache
+	common, writes, tags, identities *limiter
+	vault                            *limiter // of what keeps secrets
+	lookups                          *limiter // of CloudTrail
+	identity                         identityCache
 }
 
 // Writer reads and writes one target.
@@ -115,6 +122,7 @@ func NewReader(ctx context.Context, cfg Config) (*Reader, error) {
 		tags:       newLimiter(taggingPerSecond, taggingBurst, cfg.Log),
 		identities: newLimiter(stsPerSecond, stsBurst, cfg.Log),
 		vault:      newLimiter(secretsPerSecond, secretsBurst, cfg.Log),
+		lookups:    newLimiter(lookupsPerSecond, lookupsBurst, cfg.Log),
 		identity:   newIdentityCache(),
 	}
 	shared, err := r.loadConfig(ctx)
@@ -126,10 +134,11 @@ func NewReader(ctx context.Context, cfg Config) (*Reader, error) {
 	r.sts = sts.NewFromConfig(shared, func(o *sts.Options) { r.override(&o.BaseEndpoint) })
 	r.secrets = secretsmanager.NewFromConfig(shared, func(o *secretsmanager.Options) { r.override(&o.BaseEndpoint) })
 	r.parameters = ssm.NewFromConfig(shared, func(o *ssm.Options) { r.override(&o.BaseEndpoint) })
+	r.trail = cloudtrail.NewFromConfig(shared, func(o *cloudtrail.Options) { r.override(&o.BaseEndpoint) })
 	r.emulated = r.pipelines.Options().BaseEndpoint != nil
 	for _, base := range []*string{
 		r.pipelines.Options().BaseEndpoint, r.tagging.Options().BaseEndpoint, r.sts.Options().BaseEndpoint,
-		r.secrets.Options().BaseEndpoint, r.parameters.Options().BaseEndpoint,
+		r.secrets.Options().BaseEndpoint, r.parameters.Options().BaseEndpoint, r.trail.Options().BaseEndpoint,
 	} {
 		if err := checkEndpoint(aws.ToString(base)); err != nil {
 			return nil, err
@@ -167,6 +176,7 @@ func (r *Reader) loadConfig(ctx context.Context) (aws.Config, error) {
 		config.WithRetryer(func() aws.Retryer { return newRetryer() }),
 		config.WithLogger(logging.Nop{}),
 		config.WithHTTPClient(r.httpClient()),
+		config.WithAPIOptions([]func(*middleware.Stack) error{awsmiddleware.AddUserAgentKey(userAgent)}),
 	}
 	if r.cfg.Profile != "" {
 		options = append(options, config.WithSharedConfigProfile(r.cfg.Profile))

@@ -38,7 +38,7 @@ var (
 
 // operations are all that this package ever calls, by name.
 var operations = byName(opListPipelines, opGetPipeline, opGetState, opListExecutions, opListTags, opListTypes, opListRules,
-	opCreate, opUpdate, opDelete, opTag, opUntag, opGetResources, opGetCallerIdentity, opAssumeRole,
+	opCreate, opUpdate, opDelete, opTag, opUntag, opGetResources, opGetCallerIdentity, opAssumeRole, opLookupEvents,
 	opDescribeSecret, opGetSecretValue, opGetParameter)
 
 func byName(ops ...*operation) map[string]*operation {

@@ -48,6 +48,8 @@ func TestOperations(t *testing.T) {
 				want = "ResourceGroupsTaggingAPI_20170126." + name
 			case secretsService:
 				want = "secretsmanager." + name
+			case trailService:
+				want = "CloudTrail_20131101." + name
 			case parametersService:
 				want = "AmazonSSM." + name
 			}
@@ -86,6 +88,10 @@ func TestOddReplies(t *testing.T) {
 			_, err2 := r.Running(ctx, "web")
 			return errors.Join(err, err2)
 		},
+		"LookupEvents": func(ctx context.Context, r *Reader) error {
+			_, err := r.Events(ctx, "UpdatePipeline", time.Time{}, time.Time{})
+			return err
+		},
 		"GetPipelineState":  func(ctx context.Context, r *Reader) error { _, err := r.Failures(ctx, "web"); return err },
 		"GetCallerIdentity": func(ctx context.Context, r *Reader) error { _, err := r.Identity(ctx); return err },
 		"GetResources": func(ctx context.Context, r *Reader) error {
@@ -107,6 +113,7 @@ func TestOddReplies(t *testing.T) {
 		"ListTagsForResource":    {`{"tags":null}`, `{"tags":[{"value":"x"}]}`},
 		"ListPipelineExecutions": {`{"pipelineExecutionSummaries":[{"status":"InProgress"}]}`, `{"pipelineExecutionSummaries":[{"pipelineExecutionId":"x"}]}`},
 		"GetPipelineState":       {`{"pipelineName":"web"}`, `{"pipelineName":"api","stageStates":[]}`, `{"pipelineName":"web","stageStates":[{}]}`},
+		"LookupEvents":           {`{"Events":null}`, `{"Events":[{}]}`, `{"Events":[{"CloudTrailEvent":{}}]}`, `{"Events":[{"CloudTrailEvent":"x"}]}`, `{"Events":[{"CloudTrailEvent":"[]"}]}`},
 		"GetCallerIdentity":      {strings.ReplaceAll(identityXML, "<Account>1", "<Account>2"), strings.ReplaceAll(identityXML, "arn:aws", "arn"), strings.ReplaceAll(identityXML, "Arn>", "A>")},
 		"GetResources":           {`{"ResourceTagMappingList":[{"Tags":[]}]}`, `{"ResourceTagMappingList":[{"ResourceARN":"x","Tags":[{"Value":"v"}]}]}`, `{"ResourceTagMappingList":[{"ResourceARN":"x"}]}`},
 	}

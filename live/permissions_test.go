@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
 	"github.com/aws/aws-sdk-go-v2/service/codepipeline"
 	"github.com/aws/aws-sdk-go-v2/service/resourcegroupstaggingapi"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
@@ -22,6 +23,7 @@ import (
 
 // clients are those of the AWS services that this package imports, by import path.
 var clients = map[string]any{
+	"github.com/aws/aws-sdk-go-v2/service/cloudtrail":               &cloudtrail.Client{},
 	"github.com/aws/aws-sdk-go-v2/service/codepipeline":             &codepipeline.Client{},
 	"github.com/aws/aws-sdk-go-v2/service/resourcegroupstaggingapi": &resourcegroupstaggingapi.Client{},
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager":           &secretsmanager.Client{},
@@ -108,7 +110,7 @@ func isOperation(name string) bool {
 }
 
 // readVerb begins the names of operations that change nothing of ours.
-var readVerb = regexp.MustCompile(`^(Get|List|Describe|Assume)`)
+var readVerb = regexp.MustCompile(`^(Get|List|Describe|Lookup|Assume)`)
 
 func TestPermissions(t *testing.T) {
 	for _, p := range Permissions() {
