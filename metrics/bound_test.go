@@ -40,7 +40,7 @@ func (b *bench) total() int {
 var operationNames = []string{
 	"ListPipelines", "GetPipeline", "GetPipelineState", "ListPipelineExecutions", "ListTagsForResource", "CreatePipeline", "UpdatePipeline",
 	"DeletePipeline", "TagResource", "UntagResource", "GetResources", "GetCallerIdentity", "AssumeRole",
-	"DescribeSecret", "GetSecretValue", "GetParameter",
+	"DescribeSecret", "GetSecretValue", "GetParameter", "LookupEvents",
 }
 
 // fleet is a report of so many pipelines in all statuses, each with as many series as it can have.
@@ -196,9 +196,9 @@ func TestTheListsAreWhole(t *testing.T) {
 	found := map[string]bool{}
 	each(t, "live", func(n ast.Node) bool {
 		if lit, ok := n.(*ast.BasicLit); ok && lit.Kind == token.STRING {
-			if s, err := strconv.Unquote(lit.Value); err == nil && slices.ContainsFunc([]string{"List", "Get", "Create", "Update", "Delete", "Tag", "Untag", "Assume", "Describe"}, func(verb string) bool {
+			if s, err := strconv.Unquote(lit.Value); err == nil && slices.ContainsFunc([]string{"List", "Get", "Create", "Update", "Delete", "Tag", "Untag", "Assume", "Describe", "Lookup"}, func(verb string) bool {
 				rest, ok := strings.CutPrefix(s, verb)
-				return ok && slices.ContainsFunc([]string{"Pipeline", "Resource", "CallerIdentity", "Role", "TagsFor", "Secret", "Parameter"}, func(noun string) bool { return strings.HasPrefix(rest, noun) })
+				return ok && slices.ContainsFunc([]string{"Pipeline", "Resource", "CallerIdentity", "Role", "TagsFor", "Secret", "Parameter", "Events"}, func(noun string) bool { return strings.HasPrefix(rest, noun) })
 			}) {
 				found[s] = true
 			}

@@ -39,11 +39,12 @@ func (m *Memory) attempt(c *Change) (until time.Time, err error) {
 	return f.until, f.err
 }
 
-// Retry forgets what failed, so that the next pass tries it again: somebody may have mended the cause.
+// Retry forgets what failed or was denied, so that the next pass tries it again: somebody may have mended the cause.
 func (m *Memory) Retry() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	clear(m.failures)
+	m.mute = false
 }
 
 // settled remembers how a change ended.

@@ -38,6 +38,8 @@ type StateDocument struct {
 	Why       string    `json:"why,omitempty"`
 	Version   int64     `json:"version,omitempty"`
 	File      string    `json:"file,omitempty"`
+	By        *Actor    `json:"by,omitempty"`   // who made it drifted or missing, where that is known
+	Since     time.Time `json:"since,omitzero"` // since when the daemon has seen this status
 
 	Suspended *SuspensionDocument `json:"suspended,omitempty"` // a person has said that nothing is to be written
 	Fighting  bool                `json:"fighting,omitempty"`  // the daemon reverted it too often and waits for a person
@@ -63,19 +65,22 @@ func NewSuspensionDocument(s *journal.Suspension) *SuspensionDocument {
 
 // ChangeDocument is one change.
 type ChangeDocument struct {
-	Target   string        `json:"target"`
-	Account  string        `json:"account"`
-	Region   string        `json:"region"`
-	Pipeline string        `json:"pipeline"`
-	Verb     Verb          `json:"verb"`
-	Cause    Cause         `json:"cause"`
-	Hold     Hold          `json:"hold"`
-	Reason   string        `json:"reason,omitempty"`
-	Outcome  Outcome       `json:"outcome"`
-	Error    string        `json:"error,omitempty"`
-	Notes    []string      `json:"notes,omitempty"`
-	Sentence string        `json:"sentence"`
-	Edits    []differ.Edit `json:"edits"`
+	Target     string        `json:"target"`
+	Account    string        `json:"account"`
+	Region     string        `json:"region"`
+	Pipeline   string        `json:"pipeline"`
+	Verb       Verb          `json:"verb"`
+	Cause      Cause         `json:"cause"`
+	Hold       Hold          `json:"hold"`
+	Reason     string        `json:"reason,omitempty"`
+	Outcome    Outcome       `json:"outcome"`
+	Error      string        `json:"error,omitempty"`
+	Notes      []string      `json:"notes,omitempty"`
+	Sentence   string        `json:"sentence"`
+	By         *Actor        `json:"by,omitempty"`     // who made the drift, where that is known
+	Commit     string        `json:"commit,omitempty"` // that brought in the file as it is; absent for a folder
+	CommitTime time.Time     `json:"commitTime,omitzero"`
+	Edits      []differ.Edit `json:"edits"`
 }
 
 // NewDocument translates reports.
@@ -96,7 +101,7 @@ func targetDocument(r *Report) TargetDocument {
 		Ownership: map[Ownership]int{Managed: 0, Unmanaged: 0, Foreign: 0}, Pipelines: []StateDocument{}, Problems: append([]pipeline.Problem{}, r.Problems...),
 	}
 	for _, s := range r.Pipelines {
-		sd := StateDocument{Name: s.Name, Status: s.Status, Ownership: s.Ownership, Owner: s.Owner, Why: s.Why, File: s.Path, Suspended: NewSuspensionDocument(s.Suspended), Fighting: s.Fighting}
+		sd := StateDocument{Name: s.Name, Status: s.Status, Ownership: s.Ownership, Owner: s.Owner, Why: s.Why, File: s.Path, By: s.By, Since: s.Since.UTC(), Suspended: NewSuspensionDocument(s.Suspended), Fighting: s.Fighting}
 		if s.Live != nil {
 			t.Ownership[s.Ownership]++
 			sd.Version = s.Live.Version
@@ -107,11 +112,15 @@ func targetDocument(r *Report) TargetDocument {
 }
 
 func changeDocument(c *Change) ChangeDocument {
-	return ChangeDocument{
+	d := ChangeDocument{
 		Target: c.Target, Account: c.Account, Region: c.Region, Pipeline: c.Pipeline, Verb: c.Verb, Cause: c.Cause, Hold: c.Hold,
 		Reason: c.Reason, Outcome: c.Outcome, Error: errorText(c.Err), Notes: c.Notes, Sentence: c.Sentence(),
-		Edits: append([]differ.Edit{}, c.Edits...),
+		Edits: append([]differ.Edit{}, c.Edits...), By: c.By, CommitTime: c.CommitTime.UTC(),
 	}
+	if c.wanted != nil {
+		d.Commit = c.wanted.Since
+	}
+	return d
 }
 
 func errorText(err error) string {

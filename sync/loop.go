@@ -87,7 +87,8 @@ type feed struct {
 
 type loopTarget struct {
 	Target
-	nudge chan struct{}
+	nudge   chan struct{}
+	inquiry chan struct{} // poked after each pass
 
 	mu     stdsync.Mutex
 	report *Report
@@ -110,7 +111,7 @@ func NewLoop(cfg LoopConfig) *Loop {
 		if t.Memory == nil {
 			t.Memory = &Memory{}
 		}
-		l.targets = append(l.targets, &loopTarget{Target: t, nudge: make(chan struct{}, 1)})
+		l.targets = append(l.targets, &loopTarget{Target: t, nudge: make(chan struct{}, 1), inquiry: make(chan struct{}, 1)})
 	}
 	l.plant()
 	return l
@@ -129,6 +130,11 @@ func (l *Loop) Run(ctx context.Context) {
 	}
 	for _, t := range l.targets {
 		group.Go(func() { l.keep(ctx, t) })
+		group.Go(func() { // beside the passes, which wait for nothing of it
+			for pause(ctx, time.Hour, t.inquiry) {
+				t.inquire(ctx, l.cfg.Log)
+			}
+		})
 	}
 	group.Wait()
 }
@@ -323,6 +329,7 @@ func (l *Loop) keep(ctx context.Context, t *loopTarget) {
 				poke(f.nudge) // to read what it moved to, after which a pass follows at once
 			}
 		}
+		poke(t.inquiry)
 		if !pause(ctx, wait, t.nudge) {
 			return
 		}
@@ -393,6 +400,7 @@ func (l *Loop) guarded(ctx context.Context, t *loopTarget) (report *Report) {
 		Instance: l.cfg.Instance, By: journal.Daemon, Sources: names, Tree: tree, Target: t.Target, Sweep: sweep && !t.swept.IsZero(),
 		Moved: func(ctx context.Context, source string) (bool, error) { return l.moved(ctx, tree, source) }, Log: l.cfg.Log,
 	})
+	t.Memory.since(report)
 	if sweep && report.Err == nil {
 		t.swept = started
 	}

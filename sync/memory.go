@@ -25,7 +25,11 @@ type Memory struct {
 	fought   map[string]bool          // :: name → an unexplained difference was written away
 	waiting  map[string]time.Time     // :: name → since when a change waits for its executions to end
 	listed   typeMemory               // the types of actions and rules that the target has
+	statuses map[string]standing      // :: name → its status and since when
 	calm     map[string]time.Time     // :: name → since when a pipeline that is fought over is as its file says
+
+	inquiries map[question]*inquiry
+	mute      bool // nobody may ask who changed pipelines
 }
 
 type ownWrite struct {
@@ -189,4 +193,33 @@ func (m *Memory) isOdd(name string, version int64) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.oddities[name] == version && version > 0
+}
+
+// standing is what a pipeline is, and since when that has been seen.
+type standing struct {
+	status Status
+	since  time.Time
+}
+
+// since fills in since when each pipeline of a report has its status. What cannot be seen at the moment may well be what
+// it was.
+func (m *Memory) since(r *Report) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if r.Err != nil {
+		return
+	}
+	before := m.statuses
+	m.statuses = make(map[string]standing, len(r.Pipelines))
+	for i := range r.Pipelines {
+		s := &r.Pipelines[i]
+		now := before[s.Name]
+		if s.Status != StatusUnknown && s.Status != now.status {
+			now = standing{s.Status, r.Finished}
+		}
+		if now.status == s.Status {
+			s.Since = now.since
+		}
+		m.statuses[s.Name] = now
+	}
 }

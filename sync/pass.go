@@ -35,6 +35,7 @@ type Target struct {
 	Ignore    []Ignore
 
 	Live    Reader
+	Actors  Actors           // nil: nobody can tell who changed a pipeline
 	Writer  Writer           // nil: the pass is a plan
 	Journal *journal.Journal // nil: nothing is remembered; a pass that writes needs one
 	Memory  *Memory          // nil: a new one
@@ -62,6 +63,9 @@ type Input struct {
 	// Progress, where it is not nil, is told of each change right after it was made, or was not.
 	Progress func(c Change)
 	Log      *zap.Logger // nil means none
+	// Patience is how long a pass that found drift waits at its end to be told who made it. 0: the pass does not ask,
+	// and tells what somebody else has found out meanwhile.
+	Patience time.Duration
 }
 
 // ErrMoved ends a pass whose snapshots are no longer what the sources hold. Nothing was lost: read again.
@@ -95,6 +99,7 @@ func Pass(ctx context.Context, in Input) *Report {
 		p.apply(ctx)
 		p.settleStates()
 		p.conclude()
+		p.attribute(ctx)
 	}
 	return p.finish()
 }

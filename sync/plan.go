@@ -397,6 +397,9 @@ func (c *consideration) decide() *Change {
 	if c.state.Fighting && c.By != journal.Daemon {
 		change.Notes = append(change.Notes, "the daemon put this back three times within half an hour and does not write it any more (fight); a write by hand ends that")
 	}
+	if q, ok := c.wonder(v); ok {
+		change.question = &q
+	}
 	c.permit(change)
 	change.Outcome = Planned
 	if change.Hold != HoldNone {

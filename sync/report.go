@@ -36,7 +36,9 @@ type State struct {
 	Owner     string    // who owns a foreign one
 	Why       string    // one sentence where the status alone does not say it
 	Live      *live.Summary
-	Path      string // its file
+	Path      string    // its file
+	By        *Actor    // who made it drifted or missing; nil where that is not known
+	Since     time.Time // since when a loop has seen this status; zero outside of one
 
 	Suspended *journal.Suspension // nil for none
 	Fighting  bool                // the daemon has reverted it three times within half an hour, and somebody must look
@@ -63,6 +65,7 @@ type Change struct {
 	Hold                    Hold
 	Reason                  string // of the hold, with what releases it
 	Notes                   []string
+	By                      *Actor   // who made the drift; nil where there is none, or that is not known
 	Cancels                 []string // the running executions that an update cancels, with their status
 	Outcome                 Outcome
 	Err                     error         // why it failed
@@ -80,13 +83,14 @@ type Change struct {
 	secrets  string // the same as it was planned; "" where nobody looked
 	parallel bool
 
-	fight      bool   // it was the revert that made it a fight
-	beneath    Hold   // what would hold it, were it not suspended
-	why        string // for the journal
-	version    int64  // live, after the change was made
-	releasable bool   // a person may lift the hold by naming the plan
-	released   bool   // and has
-	inPlan     bool   // the plan's id stands for it
+	question   *question // who made the drift; nil where nobody can tell
+	fight      bool      // it was the revert that made it a fight
+	beneath    Hold      // what would hold it, were it not suspended
+	why        string    // for the journal
+	version    int64     // live, after the change was made
+	releasable bool      // a person may lift the hold by naming the plan
+	released   bool      // and has
+	inPlan     bool      // the plan's id stands for it
 }
 
 // LogEdits returns the edits as fields of a log line, no more than a person reads there.

@@ -184,6 +184,9 @@ func (d *decisions) pipeline(r *sync.Report, s sync.State, c *sync.Change) {
 	fields = append(fields, zap.Time("since", since))
 	if c != nil {
 		fields = append(fields, zap.String("verb", string(c.Verb)), zap.String("cause", string(c.Cause)), zap.String("hold", string(c.Hold)))
+		if c.By != nil {
+			fields = append(fields, zap.String("by", c.By.Sentence()))
+		}
 		fields = append(fields, c.LogEdits()...)
 	}
 	if err != nil {

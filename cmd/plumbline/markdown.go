@@ -135,7 +135,7 @@ func (m *comment) holds(changes []sync.Change) {
 func (m *comment) edits(changes []sync.Change) {
 	for i := range changes {
 		c := &changes[i]
-		if len(c.Edits)+len(c.Notes) == 0 {
+		if len(c.Edits)+len(c.Notes) == 0 && c.By == nil {
 			continue
 		}
 		var lines []string
@@ -145,6 +145,9 @@ func (m *comment) edits(changes []sync.Change) {
 				sign = "!" // which the colours of a diff know
 			}
 			lines = append(lines, sign+" "+e.Sentence())
+		}
+		if c.By != nil {
+			lines = append(lines, "# "+c.By.Sentence())
 		}
 		for _, note := range c.Notes {
 			lines = append(lines, "# "+note)

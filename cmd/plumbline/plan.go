@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -231,6 +232,9 @@ func (a *app) readJournal(f *passFlags) (*journal.Journal, error) {
 // restarts is how often a pass starts over because its source moved meanwhile.
 const restarts = 5
 
+// patience is how long a command that found drift waits for CloudTrail to tell who made it.
+const patience = 3 * time.Second
+
 // passOptions are what differs between plan and apply.
 type passOptions struct {
 	journal *journal.Journal
@@ -279,7 +283,7 @@ func (a *app) passes(ctx context.Context, f *passFlags, args []string, o passOpt
 	var made []sync.Change // in rounds that ended because the source moved
 	for range restarts {
 		in := o.input()
-		in.Sweep, in.Progress = f.sweep, a.progress(o.write)
+		in.Sweep, in.Patience, in.Progress = f.sweep, patience, a.progress(o.write)
 		reports, err := w.passOnce(ctx, in)
 		if err != nil && o.errand == sync.ReleaseOnly && ctx.Err() == nil {
 			a.warn(fmt.Sprintf("%s; nobody can say whether a file still asks for a pipeline", err))

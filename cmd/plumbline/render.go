@@ -192,6 +192,9 @@ func (a *app) printChange(w io.Writer, c *sync.Change, again bool) {
 	for _, e := range c.Edits {
 		fmt.Fprintf(w, "      %s %s\n", a.paint(editColour(e), e.Sign()), printable(e.Sentence()))
 	}
+	if c.By != nil {
+		fmt.Fprintf(w, "      %s\n", printable(c.By.Sentence()))
+	}
 	if c.Hold != sync.HoldNone {
 		reason := c.Reason
 		if again {

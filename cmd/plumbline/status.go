@@ -206,6 +206,9 @@ func (a *app) printTarget(t sync.TargetDocument, changes map[string]sync.ChangeD
 				why += ": " + c.Error
 			}
 		}
+		if p.By != nil {
+			why = p.By.Sentence() + "; " + why
+		}
 		fmt.Fprintf(w, "  %s %s: %s; %s\n", a.paint(text.FgYellow, "!"), printable(p.Name), p.Status, printable(why))
 	}
 }

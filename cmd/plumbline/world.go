@@ -215,9 +215,9 @@ func (a *app) open(ctx context.Context, f *worldFlags, args []string) (*world, e
 }
 
 // targetOf translates a configured target.
-func targetOf(t config.Target, cfg *config.Config, r sync.Reader) sync.Target {
+func targetOf(t config.Target, cfg *config.Config, r *live.Reader) sync.Target {
 	st := sync.Target{
-		Name: t.Name, Region: t.Region, Vars: t.Vars, Rules: severities(cfg), Allow: (*pipeline.Fences)(&t.Policy.Allow), Live: r,
+		Name: t.Name, Region: t.Region, Vars: t.Vars, Rules: severities(cfg), Allow: (*pipeline.Fences)(&t.Policy.Allow), Live: r, Actors: r,
 		Mode: sync.Mode(t.Policy.Mode), Adopt: sync.Adoption(t.Policy.Adopt),
 		Prune: sync.Prune(t.Policy.Prune), Limits: (*sync.Limits)(&t.Policy.Limits),
 		WhenBusy: sync.WhenBusy(t.Policy.WhenBusy), MaxWait: t.Policy.MaxWait,
