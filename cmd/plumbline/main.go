@@ -139,7 +139,7 @@ var commandGroups = []struct {
 	commands []func(*app) *cobra.Command
 }{
 	{"Files", []func(*app) *cobra.Command{validateCommand, fmtCommand, explainCommand, schemaCommand}},
-	{"Fleet", []func(*app) *cobra.Command{planCommand, applyCommand, listCommand, importCommand, adoptCommand, releaseCommand}},
+	{"Fleet", []func(*app) *cobra.Command{planCommand, applyCommand, whyCommand, listCommand, importCommand, adoptCommand, releaseCommand}},
 	{"Record", []func(*app) *cobra.Command{historyCommand, restoreCommand, suspendCommand, resumeCommand}},
 	{"Daemon", []func(*app) *cobra.Command{runCommand, statusCommand, doctorCommand, configCommand, iamPolicyCommand}},
 	{"Try it out", []func(*app) *cobra.Command{demoCommand, emulatorCommand}},

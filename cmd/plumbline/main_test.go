@@ -210,7 +210,7 @@ func cmdUntimed(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]+".json"), []byte(text), 0o600))
 }
 
-// api REGION OPERATION BODY makes an API call as another tool would, with $ACCOUNT for its account where that is set.
+// api REGION OPERATION BODY makes an API call as ann does in the console, with $ACCOUNT for its account where that is set.
 // A body @FILE is in a file, in which REGION and ACCOUNT stand for what they say.
 func cmdAPI(ts *testscript.TestScript, neg bool, args []string) {
 	account, body := cmp.Or(ts.Getenv("ACCOUNT"), "123456789012"), args[2]
@@ -225,17 +225,19 @@ func cmdAPI(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func api(endpoint, region, operation, body string) ([]byte, error) {
-	return apiOf("other", endpoint, region, operation, body)
+	return apiOf("123456789012", endpoint, region, operation, body)
 }
 
-func apiOf(key, endpoint, region, operation, body string) ([]byte, error) {
+// apiOf is a call of the user ann in an account, who sits at the console.
+func apiOf(account, endpoint, region, operation, body string) ([]byte, error) {
 	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, endpoint, strings.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
 	req.Header.Set("Content-Type", "application/x-amz-json-1.1")
 	req.Header.Set("X-Amz-Target", "CodePipeline_20150709."+operation)
-	req.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential="+key+"/20260101/"+region+"/codepipeline/aws4_request, SignedHeaders=host, Signature=0")
+	req.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=ann@"+account+"/20260101/"+region+"/codepipeline/aws4_request, SignedHeaders=host, Signature=0")
+	req.Header.Set("User-Agent", "Mozilla/5.0")
 	return send(req)
 }
 

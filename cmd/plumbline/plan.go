@@ -297,7 +297,7 @@ func (a *app) passes(ctx context.Context, f *passFlags, args []string, o passOpt
 			return withMade(reports, made), err
 		}
 		if !slices.ContainsFunc(reports, func(r *sync.Report) bool { return errors.Is(r.Err, sync.ErrMoved) }) {
-			return withMade(reports, made), w.checkNames(reports)
+			return withMade(reports, made), checkNames(w.only, reports)
 		}
 		for _, r := range reports {
 			made = append(made, slices.DeleteFunc(r.Changes, func(c sync.Change) bool { return c.Outcome != sync.Applied })...)
@@ -377,11 +377,11 @@ func (w *world) passOnce(ctx context.Context, in sync.Input) ([]*sync.Report, er
 }
 
 // checkNames refuses names that no target knows.
-func (w *world) checkNames(reports []*sync.Report) error {
-	if len(w.only) == 0 {
+func checkNames(names []string, reports []*sync.Report) error {
+	if len(names) == 0 {
 		return nil
 	}
-	unknown := w.only
+	unknown := names
 	var known []string
 	for _, r := range reports {
 		if r.Err != nil {
