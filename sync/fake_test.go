@@ -37,6 +37,7 @@ type fakePipeline struct {
 	stored  *pipeline.Node // as sent, secrets included
 	version int64
 	created time.Time
+	updated time.Time
 	tags    map[string]string
 	running []live.Execution
 }
@@ -344,6 +345,7 @@ func (f *fake) putLocked(declaration *pipeline.Node, tags map[string]string) {
 	})
 	p.stored = sent
 	p.version++
+	p.updated = time.Now()
 }
 
 // tagsOf returns the live tags, to be changed at will.
@@ -386,7 +388,7 @@ func (p *fakePipeline) shown() live.Pipeline {
 		}
 	}
 	n.Set("version", &pipeline.Node{Kind: pipeline.Number, Text: fmt.Sprint(p.version)})
-	return live.Pipeline{Declaration: n, Version: p.version, Created: p.created}
+	return live.Pipeline{Declaration: n, Version: p.version, Created: p.created, Updated: p.updated}
 }
 
 // written returns the calls that wrote, and counts returns how many calls there were of each operation.

@@ -97,6 +97,7 @@ func (p *patient) examine(ctx context.Context) (pipelines int, ok bool) {
 	}
 	pipelines, more, ok := p.list(ctx)
 	p.reads(ctx)
+	p.actors(ctx)
 	p.writes(ctx)
 	p.secrets(ctx)
 	if !ok {
@@ -240,6 +241,19 @@ func (p *patient) reads(ctx context.Context) {
 			return f
 		})
 	}
+}
+
+// actors asks whether CloudTrail tells who changed pipelines. Everything else works without it.
+func (p *patient) actors(ctx context.Context) {
+	const action = "cloudtrail:LookupEvents"
+	p.check(ctx, action, func(ctx context.Context) finding {
+		now := time.Now()
+		_, err := p.aws.Events(ctx, "UpdatePipeline", now.Add(-time.Minute), now)
+		if err == nil {
+			return fine("allowed")
+		}
+		return notLooked("who changed a pipeline is not told, which is all that this is for: %v", err)
+	})
 }
 
 // writes checks what can be checked without a write, and says what cannot.
