@@ -17,7 +17,7 @@ func emulatorCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "emulator",
 		Short: "Serve an AWS CodePipeline of your own on this machine",
-		Long: `Serve CodePipeline, the tagging API and STS on one address, for all regions: for
+		Long: `Serve CodePipeline, the tagging API, CloudTrail and STS on one address, for all regions: for
 trying things out and for tests. Nothing is kept when it ends. Any credentials do; an
 access key id of twelve digits chooses the account.
 

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/plumbline/plumbline/config"
 	"github.com/plumbline/plumbline/emulator"
@@ -254,11 +255,12 @@ func everyMethod(t *testing.T, region string) {
 	_, failuresErr := r.Failures(ctx, "web")
 	_, _, secretErr := w.Secret(ctx, pipeline.Reference{Service: pipeline.SecretsManager, ID: "alexa", Key: "client"})
 	_, _, parameterErr := w.Secret(ctx, pipeline.Reference{Service: pipeline.ParameterStore, ID: "/prod/alexa"})
+	_, eventsErr := r.Events(ctx, "UpdatePipeline", time.Now().Add(-time.Hour), time.Time{})
 	tagErr := w.Tag(ctx, "web", map[string]string{"a": "b"})
 	untagErr := w.Untag(ctx, "web", []string{"a"})
 	_, updateErr := w.Update(ctx, p.Declaration)
 	deleteErr := w.Delete(ctx, "web")
-	if err := errors.Join(inventoryErr, readErr, versionErr, tagsErr, executionsErr, runningErr, typesErr, failuresErr, secretErr, parameterErr, tagErr, untagErr, updateErr, deleteErr); err != nil {
+	if err := errors.Join(inventoryErr, readErr, versionErr, tagsErr, executionsErr, runningErr, typesErr, failuresErr, secretErr, parameterErr, eventsErr, tagErr, untagErr, updateErr, deleteErr); err != nil {
 		t.Error(err)
 	}
 }

@@ -204,9 +204,9 @@ func cmdReplace(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.Replace(before, args[1], args[2], 1)), 0o600))
 }
 
-// untimed FILE copies a JSON output to FILE.json without its times.
+// untimed FILE copies a JSON output to FILE.json without its times and commits.
 func cmdUntimed(ts *testscript.TestScript, _ bool, args []string) {
-	text := regexp.MustCompile(`(?m)^ *"(started|finished)": .*\n`).ReplaceAllString(ts.ReadFile(args[0]), "")
+	text := regexp.MustCompile(`(?m)^ *"(started|finished|at|commit|commitTime)": .*\n`).ReplaceAllString(ts.ReadFile(args[0]), "")
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]+".json"), []byte(text), 0o600))
 }
 
