@@ -215,7 +215,8 @@ func (r *Reader) httpClient() config.HTTPClient {
 func (r *Reader) assumedRole(shared aws.Config) aws.CredentialsProvider {
 	client := sts.NewFromConfig(shared, func(o *sts.Options) {
 		r.override(&o.BaseEndpoint)
-		o.APIOptions = append(o.APIOptions, r.newAttempt(opAssumeRole.name, r.identities).add)
+		o.APIOptions = append(o.APIOptions, r.newAttempt(opAssumeRole.name, r.identities).add,
+			func(stack *middleware.Stack) error { return addBody(stack, nil) })
 	})
 	role := r.cfg.AssumeRole
 	return aws.NewCredentialsCache(stscreds.NewAssumeRoleProvider(client, role.ARN, func(o *stscreds.AssumeRoleOptions) {

@@ -56,30 +56,36 @@ func (x *exchange) rewire(stack *middleware.Stack) error {
 			return err
 		}
 	}
-	if x.body != nil {
-		body := middleware.SerializeMiddlewareFunc("PlumblineBody", x.setBody)
-		if err := stack.Serialize.Insert(body, "OperationSerializer", middleware.After); err != nil {
-			return err
-		}
+	if err := addBody(stack, x.body); err != nil {
+		return err
 	}
 	reply := middleware.DeserializeMiddlewareFunc("PlumblineReply", x.readReply)
 	_, err := stack.Deserialize.Swap("OperationDeserializer", reply)
 	return err
 }
 
-// setBody replaces the request's stream. Length, hash and signature are computed by later steps, and the
-// retry loop rewinds the reader.
-func (x *exchange) setBody(ctx context.Context, in middleware.SerializeInput, next middleware.SerializeHandler) (
-	out middleware.SerializeOutput, md middleware.Metadata, err error,
-) {
-	req, ok := in.Request.(*smithyhttp.Request)
-	if !ok {
-		return out, md, fmt.Errorf("unknown transport type %T", in.Request)
-	}
-	if in.Request, err = req.SetStream(bytes.NewReader(x.body)); err != nil {
-		return out, md, err
-	}
-	return next.HandleSerialize(ctx, in)
+// addBody makes a request send a body of ours, or for nil its own, from memory. Length, hash and signature are computed
+// by later steps, and the retry loop rewinds the reader. The type in which the SDK keeps its own body is closed while
+// net/http may still look at it, which then closes the connection, under the feet of the request that uses it next.
+func addBody(stack *middleware.Stack, body []byte) error {
+	return stack.Serialize.Insert(middleware.SerializeMiddlewareFunc("PlumblineBody", func(ctx context.Context, in middleware.SerializeInput, next middleware.SerializeHandler) (
+		out middleware.SerializeOutput, md middleware.Metadata, err error,
+	) {
+		req, ok := in.Request.(*smithyhttp.Request)
+		if !ok {
+			return out, md, fmt.Errorf("unknown transport type %T", in.Request)
+		}
+		data := body
+		if data == nil && req.GetStream() != nil {
+			if data, err = io.ReadAll(req.GetStream()); err != nil {
+				return out, md, err
+			}
+		}
+		if in.Request, err = req.SetStream(bytes.NewReader(data)); err != nil {
+			return out, md, err
+		}
+		return next.HandleSerialize(ctx, in)
+	}), "OperationSerializer", middleware.After)
 }
 
 // readReply sends the signed request on and turns its reply into a result or an [*Error].
