@@ -73,7 +73,7 @@ func cameWith(c *ChangeDocument) (parts []string) {
 func whatNext(s *StateDocument, c *ChangeDocument) []string {
 	switch {
 	case c == nil && s.Status == "" && s.Ownership != Foreign:
-		return []string{"write a file for it to manage it (docs/guide.md, Taking over what exists), or leave it"}
+		return []string{fmt.Sprintf("`plumbline import %s` writes a file for it; or leave it", s.Name)}
 	case c == nil && s.Why == "":
 		return []string{"there is nothing to do"}
 	case c == nil:
