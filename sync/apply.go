@@ -348,17 +348,18 @@ func (p *pass) record(ctx context.Context, c *Change, version int64, tags map[st
 		after = map[string]string{}
 	}
 	maps.Copy(after, marks)
-	if len(marks) > 0 {
-		if err := p.Target.Writer.Tag(ctx, c.Pipeline, marks); err != nil {
-			return err
-		}
-	}
+	// The record goes last: once it is there, nothing tells any more which tags were still to be removed.
 	if len(c.untag) > 0 {
 		if err := p.Target.Writer.Untag(ctx, c.Pipeline, c.untag); err != nil {
 			return err
 		}
 		for _, key := range c.untag {
 			delete(after, key)
+		}
+	}
+	if len(marks) > 0 {
+		if err := p.Target.Writer.Tag(ctx, c.Pipeline, marks); err != nil {
+			return err
 		}
 	}
 	p.remember(c, live.Pipeline{Version: version}, after)

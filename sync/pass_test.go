@@ -697,14 +697,14 @@ func TestTags(t *testing.T) {
 		e := start(t, Apply)
 		e.commit("web.json", tagged("k1", "team=y"))
 		e.want(e.pass(), "web pending; tag git applied")
-		e.wantWrites("Tag web", "Untag web")
+		e.wantWrites("Untag web", "Tag web")
 		ends(e, map[string]string{"team": "y"})
 	})
 	t.Run("with the content", func(t *testing.T) {
 		e := start(t, Apply)
 		e.commit("web.json", tagged("k2", "team=y"))
 		e.want(e.pass(), "web pending; update git applied")
-		e.wantWrites("Update web", "Tag web", "Untag web")
+		e.wantWrites("Update web", "Untag web", "Tag web")
 		ends(e, map[string]string{"team": "y"})
 	})
 	t.Run("the file leaves them alone", func(t *testing.T) {
