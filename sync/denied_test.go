@@ -125,3 +125,49 @@ func TestFirstAdoption(t *testing.T) {
 		}
 	})
 }
+
+// TestEditAtEveryPoint lets a person change the pipeline before each call of a pass that updates it. In apply mode the
+// change is never lost, but in the one moment that AWS leaves open, right before the update; then the change says so.
+func TestEditAtEveryPoint(t *testing.T) {
+	begin := func(t *testing.T) *env {
+		e := applied(t, Apply)
+		e.commit("web.json", web("k2"))
+		return e
+	}
+	var ops []string
+	bubble(t, "undisturbed", func(t *testing.T) {
+		e := begin(t)
+		e.fake.onCall = func(op string) { ops = append(ops, op) }
+		e.want(e.pass(), "web pending; update git applied")
+	})
+	if len(ops) < 6 {
+		t.Fatalf("only %v", ops)
+	}
+	for i, op := range ops {
+		bubble(t, fmt.Sprintf("before call %d, %s", i+1, op), func(t *testing.T) {
+			e := begin(t)
+			n := 0
+			e.fake.onCall = func(string) {
+				if n++; n == i+1 {
+					e.fake.put(web("by hand"))
+				}
+			}
+			r := e.pass()
+			e.fake.onCall = nil
+			live := e.fake.pipelines["web"].stored.String()
+			if op == "Update" {
+				if notes := strings.Join(r.Changes[0].Notes, " "); !strings.Contains(notes, "somebody else wrote in the same moment") {
+					t.Errorf("nothing tells of the edit that was overwritten: %s", notes)
+				}
+				return
+			}
+			if !strings.Contains(live, "by hand") {
+				t.Errorf("the edit is lost: %s\n%s", live, explain(r))
+			}
+			later()
+			if r := e.pass(); len(r.Pipelines) != 1 || r.Pipelines[0].Status != StatusDrifted || !strings.Contains(e.fake.pipelines["web"].stored.String(), "by hand") {
+				t.Errorf("the next pass: %v\n%s", lines(r), explain(r))
+			}
+		})
+	}
+}

@@ -28,6 +28,7 @@ type fake struct {
 	tagsErr  error                    // of the tag listing
 	untagged map[string]bool          // names that the tag listing does not have
 	onWrite  func(call)               // sees every write before it happens
+	onCall   func(op string)          // sees every call before it happens
 	types    func() (*pipeline.Types, error)
 
 	secrets map[string][]string // :: name → the values of its versions
@@ -90,6 +91,9 @@ func (f *fake) enter(ctx context.Context, c call) (*call, spoiler) {
 	}
 	if ctx.Err() != nil {
 		s.err = live.Canceled
+	}
+	if f.onCall != nil {
+		f.onCall(c.op)
 	}
 	if s.do != nil {
 		s.do()
