@@ -100,9 +100,6 @@ func (t *ActionType) Secrets() []string {
 	return names
 }
 
-// CrossRegion reports whether an action of the type may run in another region than its pipeline.
-func (t *ActionType) CrossRegion() bool { return t.Owner == "AWS" && t.Category != "Source" }
-
 // absentFrom reports whether AWS documents that the type does not exist in a region.
 func (t *ActionType) absentFrom(region string) bool {
 	return region != "" && slices.ContainsFunc(t.Absent, func(prefix string) bool { return strings.HasPrefix(region, prefix) })

@@ -31,7 +31,7 @@ func TestActionTypes(t *testing.T) {
 		if row.In.Least > row.In.Most || row.Out.Least > row.Out.Most {
 			t.Errorf("%s has bounds %v and %v", id, row.In, row.Out)
 		}
-		if row.Category == "Source" && (row.In != none || row.Out != one || row.CrossRegion()) {
+		if row.Category == "Source" && (row.In != none || row.Out != one) {
 			t.Errorf("%s is no source", id)
 		}
 		if r := ruleIndex[subject{row: row}.rule()]; r == nil || row.rule != "" && r.Severity == Off {
