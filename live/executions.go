@@ -17,6 +17,15 @@ type Execution struct {
 	Updated       time.Time // of its status; when it ended, once it has
 	Trigger       string    // what started it: CreatePipeline, StartPipelineExecution, WebhookV2, …
 	TriggerDetail string    // who or what that was, as the service tells it
+	Revisions     []Revision
+}
+
+// Revision is what a source action brought into an execution.
+type Revision struct {
+	Action  string // the source action's name
+	ID      string // a commit, an object's version, an image's digest
+	Summary string // of a commit its message; "" where the service did not say
+	URL     string
 }
 
 // Running reports whether the execution has not ended: an approval or a closed transition may make it wait
@@ -87,6 +96,12 @@ func executionIn(n *pipeline.Node) (e Execution, err error) {
 		Trigger:       n.Str("trigger", "triggerType"),
 		TriggerDetail: n.Str("trigger", "triggerDetail"),
 	}
+	for _, rev := range n.List("sourceRevisions") {
+		e.Revisions = append(e.Revisions, Revision{
+			Action: rev.Str("actionName"), ID: clean(rev.Str("revisionId")),
+			Summary: clean(rev.Str("revisionSummary")), URL: clean(rev.Str("revisionUrl")),
+		})
+	}
 	e.Started = timeIn(n, "startTime", &err)
 	e.Updated = timeIn(n, "lastUpdateTime", &err)
 	if e.ID == "" || e.Status == "" {
@@ -116,8 +131,7 @@ func (r *Reader) state(ctx context.Context, name string) (stages []*pipeline.Nod
 func runningIn(stages []*pipeline.Node) []Execution {
 	var found []Execution
 	seen := map[string]bool{}
-	add := func(n *pipeline.Node, inbound bool) {
-		e := Execution{ID: n.Str("pipelineExecutionId"), Status: n.Str("status")}
+	add := func(e Execution, inbound bool) {
 		if e.ID == "" || seen[e.ID] || !inbound && !e.Running() {
 			return
 		}
@@ -125,10 +139,10 @@ func runningIn(stages []*pipeline.Node) []Execution {
 		found = append(found, e)
 	}
 	for _, stage := range stages {
-		add(stage.Get("latestExecution"), false)
-		add(stage.Get("inboundExecution"), true)
-		for _, n := range stage.List("inboundExecutions") {
-			add(n, true)
+		latest := stage.Get("latestExecution")
+		add(Execution{ID: latest.Str("pipelineExecutionId"), Status: latest.Str("status")}, false)
+		for _, e := range inboundIn(stage) {
+			add(e, true)
 		}
 	}
 	return found

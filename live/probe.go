@@ -43,12 +43,6 @@ func (r *Reader) FirstTags(ctx context.Context) error {
 	return err
 }
 
-// State reads the state of a pipeline's stages. Only whether that works is told.
-func (r *Reader) State(ctx context.Context, name string) error {
-	_, err := r.state(ctx, name)
-	return err
-}
-
 // ProbeTag asks whether tags may be set, by setting none at all on a pipeline that need not exist. It changes
 // nothing whatever the answer is: [Denied] where it may not; nil or [NotFound] where it may, because AWS asks
 // IAM first; anything else tells nothing.

@@ -230,7 +230,7 @@ func (p *patient) reads(ctx context.Context) {
 		{"codepipeline:GetPipeline", func(ctx context.Context) error { _, err := p.aws.Pipeline(ctx, p.name); return err }, true},
 		{"codepipeline:ListTagsForResource", func(ctx context.Context) error { _, err := p.aws.Tags(ctx, p.name); return err }, true},
 		{"codepipeline:ListPipelineExecutions", func(ctx context.Context) error { _, err := p.aws.Executions(ctx, p.name, 1); return err }, false},
-		{"codepipeline:GetPipelineState", func(ctx context.Context) error { return p.aws.State(ctx, p.name) }, false},
+		{"codepipeline:GetPipelineState", func(ctx context.Context) error { _, err := p.aws.State(ctx, p.name); return err }, false},
 	} {
 		p.check(ctx, call.action, func(ctx context.Context) finding {
 			f := p.allowed(call.action, call.make(ctx))
