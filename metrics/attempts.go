@@ -27,7 +27,7 @@ type requests struct {
 
 func newAttempts() *attempts {
 	return &attempts{
-		waits:  prometheus.NewHistogram(prometheus.HistogramOpts{Name: catalog[awsLimiterWait].name, Help: catalog[awsLimiterWait].help, Buckets: waitBuckets}),
+		waits:  prometheus.NewHistogram(histogramOpts(awsLimiterWait)),
 		counts: map[string]*requests{},
 	}
 }

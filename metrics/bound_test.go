@@ -16,6 +16,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"github.com/plumbline/plumbline/execution"
 	"github.com/plumbline/plumbline/live"
 	"github.com/plumbline/plumbline/source"
 	"github.com/plumbline/plumbline/sync"
@@ -24,9 +25,13 @@ import (
 // total counts every series as Prometheus does: of a histogram, each bucket, the sum and the count.
 func (b *bench) total() int {
 	b.Helper()
+	families, err := b.reg.Gather()
+	if err != nil {
+		b.Fatal(err)
+	}
 	n := 0
-	for _, e := range catalog {
-		for _, m := range b.series(e.name) {
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
 			if h := m.GetHistogram(); h != nil {
 				n += len(h.GetBucket()) + 3
 				continue
@@ -48,7 +53,11 @@ func fleet(n int, when float64) *sync.Report {
 	r := passed(when, nil)
 	for i := range n {
 		name := fmt.Sprintf("pipeline-%04d", i)
-		r.Pipelines = append(r.Pipelines, state(name, statuses[i%len(statuses)]))
+		s := state(name, statuses[i%len(statuses)])
+		if s.Live != nil {
+			s.Live.Version, s.Live.Updated = 3, at(5)
+		}
+		r.Pipelines = append(r.Pipelines, s)
 		r.Changes = append(r.Changes, held(name, sync.CauseBoth, sync.HoldDrift))
 		r.Known[name] = true
 	}
@@ -57,7 +66,7 @@ func fleet(n int, when float64) *sync.Report {
 
 // TestTheNumberOfSeriesHasItsBound holds the formula that docs/metrics.md gives to users.
 func TestTheNumberOfSeriesHasItsBound(t *testing.T) {
-	const pipelines, targets = 300, 1
+	const pipelines, targets, stages = 300, 1, 5
 	b := newBench(t)
 	b.ConfigReload(true, at(1))
 	b.Source(sync.SourceState{Name: "git", Err: errors.New("away")})
@@ -68,10 +77,12 @@ func TestTheNumberOfSeriesHasItsBound(t *testing.T) {
 	}
 	most := bounds()
 	fixed := most[perProcess] + most[perSource] + targets*(most[perTarget]+len(operationNames)*most[perOperation])
-	if got, want := Bound(1, targets, pipelines), fixed+pipelines*most[perPipeline]; got != want {
+	each := most[perPipeline] + stages*(most[perStage]+most[perApproval])
+	if got, want := Bound(1, targets, pipelines, pipelines*stages, pipelines*stages), fixed+pipelines*each; got != want {
 		t.Errorf("Bound is %d, want %d", got, want)
 	}
 
+	b.Executions(busyFleet(pipelines, stages))
 	b.Report(fleet(pipelines, 10))
 	perStatus := map[sync.Status]int{}
 	for _, m := range b.series("plumbline_pipeline_sync_status") {
@@ -82,14 +93,14 @@ func TestTheNumberOfSeriesHasItsBound(t *testing.T) {
 	if len(perStatus) != len(statuses) {
 		t.Fatalf("the fleet has the statuses %v, not all of them", perStatus)
 	}
-	if got := b.total(); got > fixed+pipelines*most[perPipeline] {
-		t.Errorf("%d series, more than the bound %d + %d·%d", got, fixed, pipelines, most[perPipeline])
+	if got := b.total(); got > fixed+pipelines*each {
+		t.Errorf("%d series, more than the bound %d + %d·%d", got, fixed, pipelines, each)
 	}
 
 	// All there can be: everything drifted and pending and held, after an attempt.
 	worst := fleet(pipelines, 20)
 	for i := range worst.Pipelines {
-		worst.Pipelines[i].Status = sync.StatusDrifted
+		worst.Pipelines[i].Status, worst.Pipelines[i].Live = sync.StatusDrifted, &live.Summary{Version: 3, Updated: at(5)}
 		worst.Changes[i] = tried(worst.Changes[i].Pipeline, sync.Update, sync.CauseBoth, 20, 1, &live.Error{Class: live.Denied})
 	}
 	b.Report(worst)
@@ -97,40 +108,60 @@ func TestTheNumberOfSeriesHasItsBound(t *testing.T) {
 		worst.Changes[i] = held(worst.Changes[i].Pipeline, sync.CauseBoth, sync.HoldDrift)
 	}
 	b.Report(worst)
-	if got, want := b.total(), fixed+pipelines*most[perPipeline]; got != want {
+	if got, want := b.total(), fixed+pipelines*each; got != want {
 		t.Errorf("%d series where everything is shown, and the bound is %d: it is not what the table says", got, want)
 	}
 
 	// And the least, which is what there is most of the time.
 	quiet := passed(30, nil)
 	for _, s := range worst.Pipelines {
-		quiet.Pipelines = append(quiet.Pipelines, state("quiet-"+s.Name, sync.StatusSynced))
+		s.Name, s.Status = "quiet-"+s.Name, sync.StatusSynced
+		quiet.Pipelines = append(quiet.Pipelines, s)
 	}
 	b.Report(quiet)
-	if got, want := b.total(), fixed+pipelines*quietSeries; got != want {
+	b.Executions(calmFleet(pipelines, stages))
+	if got, want := b.total(), fixed+pipelines*(quietSeries+stages*most[perStage]); got != want {
 		t.Errorf("%d series where all is quiet, want %d", got, want)
 	}
 }
 
-// quietSeries is how many series a pipeline has that is in sync: its statuses, drifted, pending, fights.
-const quietSeries = 10
+// calmFleet is a report of so many pipelines whose last execution succeeded.
+func calmFleet(n, stages int) *execution.Report {
+	r := busyFleet(n, stages)
+	for _, p := range r.Pipelines {
+		p.Runs = []*execution.Run{run("2", "Succeeded", 10, 20)}
+		for i := range p.Stages {
+			p.Stages[i].Status, p.Stages[i].Actions = "Succeeded", nil
+		}
+	}
+	return r
+}
+
+// quietSeries is how many series a pipeline has that is in sync and idle, its stages aside: its statuses, drifted,
+// pending, fights; version and when it was updated; the ends of executions, how many run, the last one's statuses,
+// start, end and duration, the last success, failures since, the last visit.
+const quietSeries = 10 + 2 + 5 + 1 + 7 + 3 + 3
 
 // TestNamesThatComeAndGoLeaveNothing churns through pipelines, also while the target cannot be seen.
 func TestNamesThatComeAndGoLeaveNothing(t *testing.T) {
 	b := newBench(t)
 	b.Report(passed(1, states(state("stays", sync.StatusSynced))))
+	stays := busy("stays", 2)
+	b.Executions(followed(1, stays))
 	want := b.total()
 	for i := range 1000 {
 		name := fmt.Sprintf("wanted-%d", i)
 		b.Report(passed(float64(i), states(state("stays", sync.StatusSynced), state(name, sync.StatusMissing)), tried(name, sync.Create, sync.CauseGit, 1, 1, nil)))
 		b.Report(blind(float64(i), "stays", "only-"+name))
+		b.Executions(followed(float64(i), stays, busy(name, 2)))
 	}
 	b.Report(passed(1e6, states(state("stays", sync.StatusSynced))))
+	b.Executions(followed(1e6, stays))
 	if got := b.total(); got != want {
 		t.Errorf("%d series after 2,000 other names, %d before", got, want)
 	}
-	if n := len(b.targets["prod"].pipelines); n != 1 {
-		t.Errorf("%d pipelines are remembered, want 1", n)
+	if prod := b.targets["prod"]; len(prod.pipelines) != 1 || len(prod.runs.states) != 1 {
+		t.Errorf("%d pipelines and the executions of %d are remembered, want 1", len(prod.pipelines), len(prod.runs.states))
 	}
 }
 
@@ -141,6 +172,7 @@ func TestLint(t *testing.T) {
 	b.Attempts("prod", "eu-west-1")(live.Attempt{Operation: "ListPipelines"})
 	b.Report(fleet(7, 10))
 	b.Report(passed(20, states(state("web", sync.StatusPending)), tried("web", sync.Update, sync.CauseGit, 1, 1, nil)))
+	b.Executions(busyFleet(2, 2))
 	b.Report(func() *sync.Report { r := fleet(7, 30); r.Target, r.Region = "other", "us-east-1"; return r }())
 	problems, err := testutil.GatherAndLint(b.reg)
 	if err != nil {
@@ -157,12 +189,12 @@ func TestLint(t *testing.T) {
 		t.Errorf("%d of %d metrics were shown, so not all were looked at", len(families), metricCount)
 	}
 	for _, e := range catalog {
-		if !strings.HasPrefix(e.name, "plumbline_") || !strings.HasSuffix(e.help, ".") || e.since == "" || e.most == 0 {
+		if !strings.HasPrefix(e.name, "plumbline_") && !strings.HasPrefix(e.name, "codepipeline_") || !strings.HasSuffix(e.help, ".") || e.since == "" || e.most == 0 {
 			t.Errorf("%s: its row of the catalog is not whole", e.name)
 		}
 		for _, l := range e.labels {
 			if !slices.Contains([]string{
-				"account_id", "region", "pipeline", "target", "source", "status", "change", "reason", "ownership", "operation", "state",
+				"account_id", "region", "pipeline", "stage", "action", "target", "source", "status", "change", "reason", "ownership", "operation", "state",
 			}, l) && e.name != "plumbline_build_info" {
 				t.Errorf("%s has the label %s: nothing that a commit, a person or a request chooses becomes a label", e.name, l)
 			}

@@ -1,6 +1,9 @@
 package metrics
 
 import (
+	"slices"
+
+	"github.com/plumbline/plumbline/execution"
 	"github.com/plumbline/plumbline/live"
 	"github.com/plumbline/plumbline/source"
 	"github.com/plumbline/plumbline/sync"
@@ -20,12 +23,31 @@ const (
 	pipelineLastApplySuccess
 	pipelineLastApply
 	fights
+	pipelineVersion
+	pipelineUpdated
+
+	executionsTotal
+	executionsInProgress
+	executionOldestStart
+	lastExecutionStatus
+	lastExecutionStart
+	lastExecutionEnd
+	lastExecutionDuration
+	lastExecutionSuccess
+	consecutiveFailures
+	lastVisit
+	stageFailed
+	stageTransitionEnabled
+	approvalPendingSince
 
 	targetPipelines
 	applies
 	applyFailures
 	driftDetections
 	driftCorrections
+	executionsCancelled
+	executionDuration
+	visitInterval
 	targetUp
 	targetLastSuccess
 	passes
@@ -66,6 +88,8 @@ type scope string
 
 const (
 	perPipeline  scope = "pipeline"
+	perStage     scope = "stage"
+	perApproval  scope = "approval"
 	perTarget    scope = "target"
 	perOperation scope = "operation of AWS in a target"
 	perSource    scope = "source"
@@ -105,10 +129,12 @@ func bounds() map[scope]int {
 	return most
 }
 
-// Bound returns how many series there are at most, by the formula of docs/metrics.md.
-func Bound(sources, targets, pipelines int) int {
+// Bound returns how many series there are at most, by the formula of docs/metrics.md. Stages are those of all
+// pipelines together, approvals those that wait at once.
+func Bound(sources, targets, pipelines, stages, approvals int) int {
 	most := bounds()
-	return most[perProcess] + sources*most[perSource] + targets*(most[perTarget]+operations*most[perOperation]) + pipelines*most[perPipeline]
+	return most[perProcess] + sources*most[perSource] + targets*(most[perTarget]+operations*most[perOperation]) +
+		pipelines*most[perPipeline] + stages*most[perStage] + approvals*most[perApproval]
 }
 
 // The values of labels that have few. Series of those that are totals exist from the start with 0, since the
@@ -125,6 +151,8 @@ var (
 		live.Throttled, live.Unavailable, live.Unreadable, live.Denied, live.Credentials, live.NotFound, live.NameInUse, live.Invalid,
 		live.RolePropagation, live.Quota, live.Conflict, live.Unsupported, live.Canceled, live.Unknown,
 	}
+	// An execution ends with one of these, more than once if it is retried.
+	ends  = slices.DeleteFunc(slices.Clone(execution.Statuses), func(s string) bool { return live.Execution{Status: s}.Running() })
 	kinds = []source.Kind{
 		source.KindAuth, source.KindNotFound, source.KindEmpty, source.KindRefMissing, source.KindUnreachable, source.KindTimeout,
 		source.KindTrust, source.KindProtocol, source.KindRedirect, source.KindTooLarge, source.KindSHA256, source.KindDamaged,
@@ -140,16 +168,19 @@ const one = "0.1.0"
 
 var (
 	ofPipeline = []string{"account_id", "region", "pipeline"}
+	ofStage    = add(ofPipeline, "stage")
 	ofTarget   = []string{"account_id", "region"}
 	ofSource   = []string{"source"}
 )
 
 var (
-	callBuckets   = []float64{.025, .05, .1, .25, .5, 1, 2.5, 5, 10, 20}              // an attempt has 20 s
-	waitBuckets   = []float64{.01, .1, .5, 1, 2.5, 5, 10, 30, 60}                     // 0.3 s apart by default
-	applyBuckets  = []float64{.5, 1, 2.5, 5, 10, 30, 60}                              // half a dozen calls
-	passBuckets   = []float64{.1, .5, 1, 2.5, 5, 10, 30, 60, 300, 900}                // a sweep of 1,000 takes six minutes
-	commitBuckets = []float64{5, 10, 30, 60, 120, 300, 600, 1800, 3600, 14400, 86400} // an interval is a minute
+	callBuckets  = []float64{.025, .05, .1, .25, .5, 1, 2.5, 5, 10, 20} // an attempt has 20 s
+	waitBuckets  = []float64{.01, .1, .5, 1, 2.5, 5, 10, 30, 60}        // 0.3 s apart by default
+	applyBuckets = []float64{.5, 1, 2.5, 5, 10, 30, 60}                 // half a dozen calls
+	passBuckets  = []float64{.1, .5, 1, 2.5, 5, 10, 30, 60, 300, 900}   // a sweep of 1,000 takes six minutes
+	// A build is minutes, an approval or a closed transition days.
+	executionBuckets = []float64{30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400}
+	commitBuckets    = []float64{5, 10, 30, 60, 120, 300, 600, 1800, 3600, 14400, 86400} // an interval is a minute
 )
 
 // catalog has every metric. It never changes.
@@ -195,6 +226,68 @@ var catalog = [metricCount]entry{
 		help: "How often a reverted change came back: a difference that returned without a new version, or the third reversal within half an hour.",
 	},
 
+	pipelineVersion: {
+		name: "codepipeline_pipeline_version", kind: gauge, labels: ofPipeline, scope: perPipeline, most: 1, since: one,
+		help: "Which version the live pipeline has. AWS counts from 1 with each update.",
+	},
+	pipelineUpdated: {
+		name: "codepipeline_pipeline_updated_timestamp_seconds", kind: gauge, labels: ofPipeline, scope: perPipeline, most: 1, since: one,
+		help: "When the live pipeline was last updated, by AWS's clock.",
+	},
+
+	executionsTotal: {
+		name: "codepipeline_executions_total", kind: counter, labels: add(ofPipeline, "status"), scope: perPipeline, most: len(ends), since: one,
+		help: "Executions that ended since the start, by how. One that is retried counts for each of its ends.",
+	},
+	executionsInProgress: {
+		name: "codepipeline_executions_in_progress", kind: gauge, labels: ofPipeline, scope: perPipeline, most: 1, since: one,
+		help: "How many executions have not ended, those included that wait for an approval or before a disabled transition. In PARALLEL mode, of the newest 20.",
+	},
+	executionOldestStart: {
+		name: "codepipeline_execution_oldest_start_timestamp_seconds", kind: gauge, labels: ofPipeline, scope: perPipeline, most: 1, since: one,
+		help: "When the oldest of the executions in progress began; only while there is one. Of one that is older than the newest 20, a later time.",
+	},
+	lastExecutionStatus: {
+		name: "codepipeline_last_execution_status", kind: gauge, labels: add(ofPipeline, "status"), scope: perPipeline, most: len(execution.Statuses), since: one,
+		help: "1 for the status of the newest execution, 0 for all others; none before the first.",
+	},
+	lastExecutionStart: {
+		name: "codepipeline_last_execution_start_timestamp_seconds", kind: gauge, labels: ofPipeline, scope: perPipeline, most: 1, since: one,
+		help: "When the newest execution began.",
+	},
+	lastExecutionEnd: {
+		name: "codepipeline_last_execution_end_timestamp_seconds", kind: gauge, labels: ofPipeline, scope: perPipeline, most: 1, since: one,
+		help: "When the newest execution ended; only if it has.",
+	},
+	lastExecutionDuration: {
+		name: "codepipeline_last_execution_duration_seconds", kind: gauge, labels: ofPipeline, scope: perPipeline, most: 1, since: one,
+		help: "How long the newest execution took, all waits included; only if it has ended.",
+	},
+	lastExecutionSuccess: {
+		name: "codepipeline_last_success_timestamp_seconds", kind: gauge, labels: ofPipeline, scope: perPipeline, most: 1, since: one,
+		help: "When an execution last succeeded; none where no success is known.",
+	},
+	consecutiveFailures: {
+		name: "codepipeline_consecutive_failures", kind: gauge, labels: ofPipeline, scope: perPipeline, most: 1, since: one,
+		help: "How many executions failed since one last succeeded. Those that were stopped, superseded or cancelled do not count and reset nothing.",
+	},
+	lastVisit: {
+		name: "codepipeline_last_visit_timestamp_seconds", kind: gauge, labels: ofPipeline, scope: perPipeline, most: 1, since: one,
+		help: "When the executions of the pipeline were last seen: AWS was asked for them and answered, or an event told of one. None before the first time; what the other series say is of then.",
+	},
+	stageFailed: {
+		name: "codepipeline_stage_failed", kind: gauge, labels: ofStage, scope: perStage, most: 1, since: one,
+		help: "1 while the latest execution that entered the stage has failed in it. None before the first execution, and none in PARALLEL mode, where AWS does not tell.",
+	},
+	stageTransitionEnabled: {
+		name: "codepipeline_stage_transition_enabled", kind: gauge, labels: ofStage, scope: perStage, most: 1, since: one,
+		help: "0 while somebody has disabled the transition into the stage, 1 otherwise.",
+	},
+	approvalPendingSince: {
+		name: "codepipeline_approval_pending_since_timestamp_seconds", kind: gauge, labels: add(ofStage, "action"), scope: perApproval, most: 1, since: one,
+		help: "Since when the action waits for somebody's approval; only while it does. None in PARALLEL mode, where AWS does not tell.",
+	},
+
 	targetPipelines: {
 		name: "plumbline_pipelines", kind: gauge, labels: add(ofTarget, "ownership"), scope: perTarget, most: len(ownerships), since: one,
 		help: "How many pipelines are live, by whose they are, when the target was last seen.",
@@ -214,6 +307,18 @@ var catalog = [metricCount]entry{
 	driftCorrections: {
 		name: "plumbline_drift_corrections_total", kind: counter, labels: ofTarget, scope: perTarget, most: 1, since: one,
 		help: "How often drift was reverted.",
+	},
+	executionsCancelled: {
+		name: "plumbline_executions_cancelled_by_update_total", kind: counter, labels: ofTarget, scope: perTarget, most: 1, since: one,
+		help: "Executions that were running when a pipeline was updated, which cancels them. Updates wait for executions, unless policy.whenBusy or policy.maxWait says otherwise.",
+	},
+	executionDuration: {
+		name: "codepipeline_execution_duration_seconds", kind: history, labels: ofTarget, buckets: executionBuckets, scope: perTarget, most: 1, since: one,
+		help: "How long executions took that succeeded or failed since the start, all waits included; of a retried one, from its first start.",
+	},
+	visitInterval: {
+		name: "codepipeline_visit_interval_seconds", kind: gauge, labels: ofTarget, scope: perTarget, most: 1, since: one,
+		help: "Within which time each pipeline is looked at for executions, as the allowance of requests permits.",
 	},
 	targetUp: {
 		name: "plumbline_target_up", kind: gauge, labels: []string{"target", "account_id", "region"}, scope: perTarget, most: 1, since: one,

@@ -1,12 +1,14 @@
-// Package metrics turns what passes, looks at sources and requests to AWS report into Prometheus series.
+// Package metrics turns what passes, followers of executions, looks at sources and requests to AWS report into
+// Prometheus series.
 //
-// Nothing here asks for anything: the daemon hands in values ([Metrics.Report], [Metrics.Source],
-// [Metrics.Attempts], [Metrics.ConfigReload]) and a scrape reads what they amount to.
+// Nothing here asks for anything: the daemon hands in values ([Metrics.Report], [Metrics.Executions],
+// [Metrics.Source], [Metrics.Attempts], [Metrics.ConfigReload]) and a scrape reads what they amount to.
 //
 //	catalog.go    one table of all metrics: name, type, labels, help, bound; docs/metrics.md is made from it
 //	metrics.go    the entrances, and the snapshot that a scrape reads
 //	target.go     what the reports of one target amount to
 //	pipeline.go   the same for one pipeline
+//	executions.go what the reports about executions amount to, for a target and each pipeline
 //	source.go     the same for one source, and which of its files are broken
 //	attempts.go   requests to AWS
 //	sample.go     a series as Prometheus's library wants it, and what may stand in a label
@@ -16,6 +18,9 @@
 // and no scrape, however slow, holds a lock that a pass waits for. Totals are kept beside it and are part of the
 // snapshot, except for those of requests, which move while a pass runs.
 //
-// The number of series has a bound that follows from the table: so many for each pipeline, target and source.
+// Reports of passes and of executions come in any order, and either tells whose account a target is in. Those of
+// executions come with every look at one pipeline, so the series of each are kept, and made anew when it changes.
+//
+// The number of series has a bound that follows from the table: so many for each pipeline, stage, target and source.
 // Nothing that a commit, a person or a request can choose freely becomes a label.
 package metrics

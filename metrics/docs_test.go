@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/plumbline/plumbline/execution"
 )
 
 var update = flag.Bool("update", false, "write docs/metrics.md anew")
@@ -39,12 +41,22 @@ What the daemon tells Prometheus. Names, labels and meanings are kept within a m
 
 - ` + "`account_id`, `region` and `pipeline`" + ` are AWS's own words for where a pipeline is. If the scrape adds labels of these names,
   set ` + "`honor_labels: true`" + `.
-- Gauges are of the latest pass over each target, its changes included, and of one moment for a whole scrape. What is gone
-  from a pass is gone from the next scrape. A target that cannot be seen keeps its pipelines, with the status
+- Gauges of pipelines (` + "`plumbline_`" + `) are of the latest pass over each target, its changes included; those of executions
+  (` + "`codepipeline_`" + `) of the latest look at each pipeline, or event about it. A scrape shows one moment of both. What is gone
+  is gone from the next scrape. A target that cannot be seen keeps its pipelines, with the status
   ` + "`unknown`" + `, and what was seen of them last.
 - Totals are of this process and begin at 0 with the first sight of their pipeline, target or source; those of
-  requests with the first request of the operation.
-- Pipelines that no file wants and that are not Plumbline's are counted in ` + "`plumbline_pipelines`" + ` and have no series of their own.
+  requests with the first request of the operation. Executions that ended before the first sight are not counted.
+- Pipelines that no file wants and that are not Plumbline's are counted in ` + "`plumbline_pipelines`" + `; of their own they have the
+  series that begin with ` + "`codepipeline_`" + `.
+- No failure is not the same as nobody having looked. ` + "`codepipeline_last_visit_timestamp_seconds`" + ` tells them apart: it stands
+  still while AWS does not answer, and a pipeline that was never looked at has it not, and of its executions the totals only.
+  All pipelines that were not looked at for three intervals, or ever:
+
+  ` + "```promql" + `
+  (time() - codepipeline_last_visit_timestamp_seconds > on (account_id, region) group_left () 3 * codepipeline_visit_interval_seconds)
+    or (codepipeline_executions_total{status="Failed"} unless on (account_id, region, pipeline) codepipeline_last_visit_timestamp_seconds)
+  ` + "```" + `
 - Series with an account begin once AWS has told whose account it is; requests from before are counted then.
 - In names of sources and pipelines, characters that cannot be shown are replaced, and what is longer than %d bytes is cut.
 
@@ -59,6 +71,8 @@ func markdown() string {
 		title string
 	}{
 		{perPipeline, "For each pipeline"},
+		{perStage, "For each stage"},
+		{perApproval, "For each action that waits for an approval"},
 		{perTarget, "For each target"},
 		{perOperation, "For each operation that is asked of AWS in a target"},
 		{perSource, "For each source"},
@@ -78,6 +92,8 @@ func markdown() string {
 		values    []string
 	}{
 		{"status", "pipelines", texts(statuses)},
+		{"status", "executions", execution.Statuses},
+		{"status", "`codepipeline_executions_total`", ends},
 		{"change", "drift", edits},
 		{"ownership", "pipelines", texts(ownerships)},
 		{"operation", "changes", texts(verbs)},
@@ -91,17 +107,21 @@ func markdown() string {
 	most := bounds()
 	fmt.Fprintf(&b, "\nThe `reason` of `plumbline_pipeline_held` is one of the holds of [design.md](design.md).\n\n"+
 		"## How many series\n\nAt most\n\n"+
-		"    %d + %d × sources + %d × targets + %d × operations × targets + %d × pipelines\n\n"+
-		"where operations is how many are asked of AWS: about five while nothing changes, %d at most. A pipeline that is in sync has %d. So two targets\n"+
-		"with 100 pipelines each, nearly all of them in sync, have about %d series; one with 1,000 has about %d.\n",
-		most[perProcess], most[perSource], most[perTarget], most[perOperation], most[perPipeline], operations, quietSeries,
-		about(most, 2, 200), about(most, 1, 1000))
+		"    %d + %d × sources + %d × targets + %d × operations × targets + %d × pipelines + %d × stages + %d × approvals\n\n"+
+		"where operations is how many are asked of AWS: about five while nothing changes, %d at most; stages are those of all pipelines together, and\n"+
+		"approvals the actions that wait for one. A pipeline that is in sync and idle has %d and %d for each stage. So two targets with 100 pipelines\n"+
+		"of %d stages each, nearly all of them in sync, have about %d series; one with 1,000 has about %d. A scrape of the latter has\n"+
+		"5 MB, and 0.15 MB as it is sent, compressed.\n",
+		most[perProcess], most[perSource], most[perTarget], most[perOperation], most[perPipeline], most[perStage], most[perApproval], operations, quietSeries, most[perStage],
+		usualStages, about(most, 2, 200), about(most, 1, 1000))
 	return b.String()
 }
 
+const usualStages = 5
+
 // about rounds what a quiet installation with one source has to hundreds.
 func about(most map[scope]int, targets, pipelines int) int {
-	n := most[perProcess] + most[perSource] + targets*(most[perTarget]+5*most[perOperation]) + pipelines*quietSeries
+	n := most[perProcess] + most[perSource] + targets*(most[perTarget]+5*most[perOperation]) + pipelines*(quietSeries+usualStages*most[perStage])
 	return (n + 50) / 100 * 100
 }
 

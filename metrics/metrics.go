@@ -174,6 +174,7 @@ func is(label string) func(string) bool {
 // snapshot is what a scrape sees. Nobody changes it once it is published.
 type snapshot struct {
 	lists      [][]sample
+	runs       [][][]sample // :: target → pipeline → series of its executions
 	histograms []histogram
 	requests   []located
 }
@@ -212,6 +213,10 @@ func (m *Metrics) publishLocked() {
 		next.lists = append(next.lists, t.common)
 		next.histograms = append(next.histograms, histogram{m.descs[awsLimiterWait], t.labels, t.attempts.waits})
 		next.requests = append(next.requests, located{t.labels, t.attempts})
+		if t.runs.latest != nil {
+			next.runs = append(next.runs, t.runs.lists)
+			next.histograms = append(next.histograms, histogram{m.descs[executionDuration], t.labels, t.runs.duration})
+		}
 	}
 	m.now.Store(next)
 }
@@ -240,9 +245,11 @@ func (c collector) Describe(ch chan<- *prometheus.Desc) {
 // Collect implements [prometheus.Collector].
 func (c collector) Collect(ch chan<- prometheus.Metric) {
 	now := c.m.now.Load()
-	for _, list := range now.lists {
-		for i := range list {
-			ch <- &list[i]
+	for _, lists := range append([][][]sample{now.lists}, now.runs...) {
+		for _, list := range lists {
+			for i := range list {
+				ch <- &list[i]
+			}
 		}
 	}
 	for i := range now.histograms {

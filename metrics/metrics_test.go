@@ -36,14 +36,14 @@ func (b *bench) shows(when string, names []string, want ...string) {
 	var text strings.Builder
 	for _, e := range catalog {
 		for _, n := range names {
-			if e.name != "plumbline_"+n {
+			if e.name != prefixed(n) {
 				continue
 			}
 			full = append(full, e.name)
 			header := fmt.Sprintf("# HELP %s %s\n# TYPE %s %s\n", e.name, e.help, e.name, e.kind)
 			for _, line := range want {
 				if strings.HasPrefix(line, n+"{") || strings.HasPrefix(line, n+" ") {
-					text.WriteString(header + "plumbline_" + line + "\n")
+					text.WriteString(header + prefixed(line) + "\n")
 					header = ""
 				}
 			}
@@ -55,6 +55,14 @@ func (b *bench) shows(when string, names []string, want ...string) {
 	if err := testutil.GatherAndCompare(b.reg, strings.NewReader(text.String()), full...); err != nil {
 		b.Errorf("%s: %v", when, err)
 	}
+}
+
+// prefixed returns a name with the prefix that nearly all have.
+func prefixed(name string) string {
+	if strings.HasPrefix(name, "codepipeline_") {
+		return name
+	}
+	return "plumbline_" + name
 }
 
 // at is a time of so many seconds.
@@ -284,6 +292,47 @@ func TestStatusesFollowTheReport(t *testing.T) {
 	b.shows("gone is gone", []string{"pipeline_sync_status", "pipeline_pending", "pipeline_drifted", "pipeline_last_apply_success", "fights_total"})
 }
 
+func TestVersionsAreOfAllThatIsLive(t *testing.T) {
+	b := newBench(t)
+	names := []string{"codepipeline_pipeline_version", "codepipeline_pipeline_updated_timestamp_seconds", "fights_total"}
+	of := func(name string, owner sync.Ownership, status sync.Status, version int64) sync.State {
+		return sync.State{Name: name, Status: status, Ownership: owner, Live: &live.Summary{Name: name, Version: version, Updated: at(7)}}
+	}
+	facts := func(name string, version int) []string {
+		in := fmt.Sprintf(`{account_id="111122223333",pipeline=%q,region="eu-west-1"}`, name)
+		return []string{fmt.Sprintf("codepipeline_pipeline_version%s %d", in, version), "codepipeline_pipeline_updated_timestamp_seconds" + in + " 7"}
+	}
+	created := of("new", sync.Managed, sync.StatusSynced, 1)
+	created.Live.Updated = time.Time{}
+	b.Report(passed(10, states(created, of("theirs", sync.Foreign, "", 4), of("web", sync.Managed, sync.StatusSynced, 2), state("absent", sync.StatusMissing))))
+	fights := `fights_total{account_id="111122223333",pipeline=%q,region="eu-west-1"} 0`
+	seen := append(append(facts("theirs", 4), facts("web", 2)...), facts("new", 1)[0])
+	b.shows("seen", names, append(seen, fmt.Sprintf(fights, "absent"), fmt.Sprintf(fights, "new"), fmt.Sprintf(fights, "web"))...)
+
+	b.Report(blind(20, "new", "web", "theirs"))
+	b.shows("not seen: as it was", names[:2], seen...)
+	if got := b.series("plumbline_pipeline_sync_status", "pipeline", "theirs"); len(got) != len(statuses) {
+		t.Errorf("one that a file has come to want has %d statuses while nobody can see it", len(got))
+	}
+	b.Report(passed(30, states(of("theirs", sync.Foreign, "", 5), of("web", sync.Unmanaged, "", 2))))
+	b.shows("let go, and gone", names, append(facts("theirs", 5), facts("web", 2)...)...)
+}
+
+func TestExecutionsThatUpdatesCancel(t *testing.T) {
+	b := newBench(t)
+	names := []string{"executions_cancelled_by_update_total"}
+	b.Report(passed(10, states(state("web", sync.StatusSynced))))
+	b.shows("at first", names, "executions_cancelled_by_update_total{"+inProd+"} 0")
+	update := func(err error) sync.Change {
+		c := tried("web", sync.Update, sync.CauseGit, 20, 1, err)
+		c.Cancels = []string{"e1 (InProgress)", "e2 (Stopping)"}
+		return c
+	}
+	b.Report(passed(20, states(state("web", sync.StatusPending)), update(&live.Error{Class: live.Denied})))
+	b.Report(passed(30, states(state("web", sync.StatusPending)), update(nil)))
+	b.shows("one that failed and one that was made", names, "executions_cancelled_by_update_total{"+inProd+"} 2")
+}
+
 func TestTargetsBeforeAndAfterTheirAccountIsKnown(t *testing.T) {
 	b := newBench(t)
 	observe := b.Attempts("prod", "eu-west-1")
@@ -336,6 +385,9 @@ func TestTwoTargetsOfOnePlaceDoNotFailTheScrape(t *testing.T) {
 		r.Target = name
 		b.Attempts(name, r.Region)(live.Attempt{Operation: "ListPipelines"})
 		b.Report(r)
+		f := followed(10, busy("web", 1))
+		f.Target = name
+		b.Executions(f)
 	}
 	b.shows("both are up", []string{"target_up", "fights_total"}, "fights_total"+webIn+" 0",
 		`target_up{account_id="111122223333",region="eu-west-1",target="again"} 1`, `target_up{account_id="111122223333",region="eu-west-1",target="prod"} 1`)

@@ -5,6 +5,7 @@ import (
 
 	dto "github.com/prometheus/client_model/go"
 
+	"github.com/plumbline/plumbline/live"
 	"github.com/plumbline/plumbline/sync"
 )
 
@@ -14,12 +15,14 @@ type pipelineState struct {
 	statuses [][]*dto.LabelPair // :: as statuses
 	edits    [][]*dto.LabelPair // :: as edits
 
-	status sync.Status
-	live   bool
-	drift  condition
-	fields [3]int // :: as edits → how many
-	pend   condition
-	hold   sync.Hold
+	status  sync.Status // "" for one that is not wanted and not ours: it has the facts about it and nothing else
+	live    bool
+	version int64
+	updated time.Time // zero where AWS did not say
+	drift   condition
+	fields  [3]int // :: as edits → how many
+	pend    condition
+	hold    sync.Hold
 
 	attempt  time.Time // of a change; zero for none
 	success  bool      // of that attempt
@@ -44,13 +47,26 @@ func (c *condition) set(on bool, at time.Time) (began bool) {
 	return began
 }
 
-// newPipeline prepares the labels of all series that the pipeline may have.
-func (t *target) newPipeline(name string) *pipelineState {
-	p := &pipelineState{labels: with(t.labels, pair("pipeline", name))}
-	for _, s := range t.words.statuses {
-		p.statuses = append(p.statuses, with(p.labels, s))
+// pipeline returns what is known of a pipeline, or of one that is new.
+func (t *target) pipeline(name string) *pipelineState {
+	p := t.pipelines[name]
+	if p == nil {
+		p = &pipelineState{labels: with(t.labels, pair("pipeline", name))}
 	}
 	return p
+}
+
+// leave notes that the live pipeline is nobody's that is known here: what was known of it as ours is gone.
+func (p *pipelineState) leave() {
+	*p = pipelineState{labels: p.labels, live: true, version: p.version, updated: p.updated}
+}
+
+// describe takes in what AWS says of the live pipeline, if there is one.
+func (p *pipelineState) describe(l *live.Summary) {
+	p.version, p.updated = 0, time.Time{}
+	if l != nil {
+		p.version, p.updated = l.Version, l.Updated
+	}
 }
 
 // lose notes that the pipeline could not be seen. It has not stopped being drifted or pending by that.
@@ -142,6 +158,16 @@ func (p *pipelineState) tried(c *sync.Change, finished time.Time) {
 
 // render adds the pipeline's series.
 func (p *pipelineState) render(out *samples, words *vocabulary) {
+	if p.version > 0 {
+		out.add(pipelineVersion, p.labels, float64(p.version))
+		out.at(pipelineUpdated, p.labels, p.updated)
+	}
+	if p.status == "" {
+		return
+	}
+	if p.statuses == nil { // of a fleet that is not ours, none needs them
+		p.statuses = withEach(p.labels, words.statuses)
+	}
 	for i, s := range statuses {
 		out.add(pipelineSyncStatus, p.statuses[i], boolean(s == p.status))
 	}
@@ -151,9 +177,7 @@ func (p *pipelineState) render(out *samples, words *vocabulary) {
 	if p.drift.on {
 		out.at(pipelineDriftSince, p.labels, p.drift.since)
 		if p.edits == nil { // most pipelines never drift
-			for _, e := range words.edits {
-				p.edits = append(p.edits, with(p.labels, e))
-			}
+			p.edits = withEach(p.labels, words.edits)
 		}
 		for i := range edits {
 			out.add(pipelineDriftFields, p.edits[i], float64(p.fields[i]))

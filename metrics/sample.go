@@ -12,6 +12,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
+
+	"github.com/plumbline/plumbline/execution"
 )
 
 // sample is one series with its value. The library's constant metrics would do the same, but they copy every
@@ -91,6 +93,15 @@ func with(labels []*dto.LabelPair, more ...*dto.LabelPair) []*dto.LabelPair {
 	return all
 }
 
+// withEach returns the labels with each of more.
+func withEach(labels, more []*dto.LabelPair) [][]*dto.LabelPair {
+	all := make([][]*dto.LabelPair, len(more))
+	for i, l := range more {
+		all[i] = with(labels, l)
+	}
+	return all
+}
+
 // longest is how many bytes of a label's value are kept. Names that AWS and the configuration accept are
 // shorter; the name in a broken file need not be.
 const longest = 200
@@ -119,6 +130,7 @@ func spoils(r rune) bool { return r == utf8.RuneError || unicode.IsControl(r) }
 // vocabulary has the label pairs that every pipeline needs, so that there is one of each.
 type vocabulary struct {
 	statuses, edits []*dto.LabelPair
+	ends, last      []*dto.LabelPair // of executions: :: as ends, as execution.Statuses
 }
 
 func newVocabulary() *vocabulary {
@@ -128,6 +140,12 @@ func newVocabulary() *vocabulary {
 	}
 	for _, e := range edits {
 		v.edits = append(v.edits, pair("change", e))
+	}
+	for _, s := range ends {
+		v.ends = append(v.ends, pair("status", s))
+	}
+	for _, s := range execution.Statuses {
+		v.last = append(v.last, pair("status", s))
 	}
 	return v
 }

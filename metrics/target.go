@@ -29,22 +29,25 @@ type target struct {
 	broken        []string // the files with errors, as the report calls them
 
 	tally
+	runs *executions
+
 	own, common []sample // by the target's name; by account and region
 }
 
 // tally is what belongs to an account and region, rather than to the target's name.
 type tally struct {
-	pipelines               map[string]*pipelineState // :: name → state; only wanted ones and ours
+	pipelines               map[string]*pipelineState // :: name → state; all that are wanted or live
 	owned                   map[sync.Ownership]int    // nil before the target was seen
 	applies                 map[sync.Verb]int
 	failures                map[live.Class]int
 	detections, corrections int
+	cancelled               int // executions, by updates
 }
 
 func newTarget(name string, words *vocabulary) *target {
 	t := &target{
-		words: words, name: name, attempts: newAttempts(),
-		duration: prometheus.NewHistogram(prometheus.HistogramOpts{Name: catalog[passDuration].name, Help: catalog[passDuration].help, Buckets: passBuckets}),
+		words: words, name: name, attempts: newAttempts(), runs: newExecutions(words),
+		duration: prometheus.NewHistogram(histogramOpts(passDuration)),
 	}
 	t.forget()
 	return t
@@ -56,16 +59,20 @@ func (t *target) forget() {
 
 // locate notes where the target is. One that moved, by a new configuration, begins anew: what was counted was
 // counted elsewhere. An account that a report could not tell is the one that is known.
-func (t *target) locate(account, region string) {
+func (t *target) locate(account, region string) (moved bool) {
 	if region == t.region && (account == "" || account == t.account) {
-		return
+		return false
 	}
 	if region != t.region {
 		t.up, t.looked, t.success = false, false, time.Time{}
 	}
+	if region != t.region || t.account != "" {
+		t.runs = newExecutions(t.words)
+	}
 	t.account, t.region = account, region
 	t.labels = with(nil, pair("account_id", account), pair("region", region))
 	t.forget()
+	return true
 }
 
 // report takes in a report.
@@ -103,13 +110,16 @@ func (t *target) see(r *sync.Report) {
 		if c != nil {
 			t.apply(c)
 		}
-		if s.Status == "" {
+		if s.Status == "" && s.Live == nil {
 			continue
 		}
 		name := clean(s.Name)
-		p := t.pipelines[name]
-		if p == nil {
-			p = t.newPipeline(name)
+		p := t.pipeline(name)
+		p.describe(s.Live)
+		if s.Status == "" {
+			p.leave()
+			found[name] = p
+			continue
 		}
 		if p.see(s, c, r.Finished) {
 			t.detections++
@@ -143,6 +153,9 @@ func (t *target) apply(c *sync.Change) {
 		return
 	}
 	t.applies[c.Verb]++
+	if c.Outcome == sync.Applied {
+		t.cancelled += len(c.Cancels)
+	}
 	if c.Outcome == sync.Failed {
 		t.failures[live.ClassOf(c.Err)]++
 	} else if reverts(c) {
@@ -158,12 +171,12 @@ func (t *target) lose(r *sync.Report) {
 	for i := range r.Pipelines {
 		name := clean(r.Pipelines[i].Name)
 		wanted[name] = true
-		if t.pipelines[name] == nil {
-			t.pipelines[name] = t.newPipeline(name)
-		}
+		t.pipelines[name] = t.pipeline(name)
 	}
 	maps.DeleteFunc(t.pipelines, func(name string, p *pipelineState) bool {
-		p.lose()
+		if p.status != "" || wanted[name] {
+			p.lose()
+		}
 		return !p.live && !wanted[name] && !r.Waiting // a report that waits does not know what is wanted
 	})
 	if len(r.Problems) > 0 {
@@ -198,8 +211,8 @@ func (t *target) render(descs *[metricCount]*prometheus.Desc) {
 	if t.account == "" {
 		return
 	}
-	// Most pipelines have ten series.
-	out := samples{descs, make([]sample, 0, 32+len(t.pipelines)*(len(statuses)+3))}
+	// Most pipelines have twelve series.
+	out := samples{descs, make([]sample, 0, 32+len(t.pipelines)*(len(statuses)+5))}
 	// In order, because the library sorts what it is given at each scrape, which is quick where it is sorted.
 	for _, name := range slices.Sorted(maps.Keys(t.pipelines)) {
 		t.pipelines[name].render(&out, t.words)
@@ -217,5 +230,14 @@ func (t *target) render(descs *[metricCount]*prometheus.Desc) {
 	}
 	out.add(driftDetections, t.labels, float64(t.detections))
 	out.add(driftCorrections, t.labels, float64(t.corrections))
+	out.add(executionsCancelled, t.labels, float64(t.cancelled))
 	t.common = out.list
+	t.renderRuns(descs)
+}
+
+// renderRuns makes the series of the executions.
+func (t *target) renderRuns(descs *[metricCount]*prometheus.Desc) {
+	if t.account != "" {
+		t.runs.render(descs, t.labels)
+	}
 }

@@ -210,6 +210,9 @@ func existing(dir string) string {
 // that it scrapes.
 const manySeries = 100_000
 
+// stagesEach is how many stages hardly any pipeline has more of. A listing does not tell.
+const stagesEach = 10
+
 // metrics counts the series that Prometheus gets, once all others are done.
 func (d *doctor) metrics(others *stdsync.WaitGroup) *section {
 	return &section{Name: "Prometheus", last: true, look: func(_ context.Context, s *section) {
@@ -221,8 +224,8 @@ func (d *doctor) metrics(others *stdsync.WaitGroup) *section {
 		for _, n := range c.live {
 			pipelines += max(n, c.files) // what files want comes into being
 		}
-		series := metrics.Bound(len(d.cfg.Sources), len(c.live)+len(c.unknown), pipelines)
-		said := fmt.Sprintf("%s series at most, of %s", humanize.Comma(int64(series)), count(pipelines, "pipeline"))
+		series := metrics.Bound(len(d.cfg.Sources), len(c.live)+len(c.unknown), pipelines, stagesEach*pipelines, pipelines)
+		said := fmt.Sprintf("%s series at most, of %s with up to %d stages", humanize.Comma(int64(series)), count(pipelines, "pipeline"), stagesEach)
 		if len(c.unknown) > 0 {
 			said += "; what is live in " + strings.Join(c.unknown, ", ") + " could not be counted"
 		}
