@@ -9,19 +9,12 @@ func (s *Server) putApprovalResult(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	stageName, name := text(c.input, "stageName"), text(c.input, "actionName")
-	i, err := stageOf(p, stageName)
-	if err != nil {
-		return nil, err
-	}
-	a := p.current().decl.find(stageName, name)
-	if a == nil || a.ActionTypeID.Category != "Approval" { // text unknown
-		return nil, refuse("ActionNotFoundException", "Stage '%s' of pipeline '%s' does not have an approval action with name '%s'", p.current().decl.Stages[i].Name, p.name, name)
-	}
-	r := h.approval(stageName, name, text(c.input, "token"))
+	r := h.approval(text(c.input, "stageName"), text(c.input, "actionName"), text(c.input, "token"))
 	switch {
-	case r == nil || r.status != inProgress && r.by == "":
-		return nil, refuse("InvalidApprovalTokenException", "The approval request already received a response or has expired.")
+	case r == nil:
+		return nil, noApproval(p, text(c.input, "stageName"), text(c.input, "actionName"))
+	case r.status != inProgress && r.by == "":
+		return nil, unknownToken
 	case r.status != inProgress:
 		return nil, refuse("ApprovalAlreadyCompletedException", "The approval action has already been approved or rejected.")
 	}
@@ -34,6 +27,20 @@ func (s *Server) putApprovalResult(c *call) (any, error) {
 	r.resolve(o, s.now())
 	h.present(s.now())
 	return map[string]any{"approvedAt": epoch(s.now())}, nil
+}
+
+var unknownToken = refuse("InvalidApprovalTokenException", "The approval request already received a response or has expired.")
+
+// noApproval says what a request names that does not exist. An approval that waits is found even if an update has
+// removed it from the pipeline since: the execution goes on until it is answered.
+func noApproval(p *pipeline, stage, action string) error {
+	if _, err := stageOf(p, stage); err != nil {
+		return err
+	}
+	if a := p.current().decl.find(stage, action); a == nil || a.ActionTypeID.Category != "Approval" { // text unknown
+		return refuse("ActionNotFoundException", "Stage '%s' of pipeline '%s' does not have an approval action with name '%s'", stage, p.name, action)
+	}
+	return unknownToken
 }
 
 // approval is the run of an approval action that has this token.
