@@ -38,7 +38,23 @@ func (s *Server) controlHandler() http.Handler {
 			return s.AddFault(w.Fault)
 		})
 	})
-	handle("POST /_emulator/outcomes", func(body []byte) (any, error) { return added(body, s.Script) })
+	handle("POST /_emulator/outcomes", func(body []byte) (any, error) {
+		return added(body, func(w wireOutcome) error {
+			o, err := w.outcome()
+			if err != nil {
+				return err
+			}
+			return s.Script(o)
+		})
+	})
+	handle("POST /_emulator/changes", func(body []byte) (any, error) {
+		var ch Change
+		if err := strictly(body, &ch); err != nil {
+			return nil, err
+		}
+		id, err := s.SourceChange(ch)
+		return map[string]string{"pipelineExecutionId": id}, err
+	})
 	handle("POST /_emulator/secrets", func(body []byte) (any, error) {
 		return added(body, func(secret Secret) error { _, err := s.SetSecret(secret); return err })
 	})
@@ -47,8 +63,12 @@ func (s *Server) controlHandler() http.Handler {
 	})
 	handle("POST /_emulator/tags", func(body []byte) (any, error) { return added(body, s.SetTags) })
 	handle("POST /_emulator/complete", func(body []byte) (any, error) {
-		var o Outcome
-		if err := strictly(body, &o); err != nil {
+		var w wireOutcome
+		if err := strictly(body, &w); err != nil {
+			return nil, err
+		}
+		o, err := w.outcome()
+		if err != nil {
 			return nil, err
 		}
 		n, err := s.Complete(o)
@@ -61,6 +81,25 @@ func (s *Server) controlHandler() http.Handler {
 type wireFault struct {
 	Fault
 	Delay string `json:"delay"`
+}
+
+// wireOutcome is an Outcome whose durations are written for people.
+type wireOutcome struct {
+	Outcome
+	Duration    string `json:"duration"`
+	MaxDuration string `json:"maxDuration"`
+}
+
+func (w wireOutcome) outcome() (Outcome, error) {
+	o := w.Outcome
+	var errs [2]error
+	if w.Duration != "" {
+		o.Duration, errs[0] = time.ParseDuration(w.Duration)
+	}
+	if w.MaxDuration != "" {
+		o.MaxDuration, errs[1] = time.ParseDuration(w.MaxDuration)
+	}
+	return o, errors.Join(errs[:]...)
 }
 
 func serveControl(w http.ResponseWriter, r *http.Request, f func(body []byte) (any, error)) {

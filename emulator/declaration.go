@@ -10,14 +10,18 @@ import (
 // document itself.
 type declaration struct {
 	Name           string
-	ArtifactStore  *struct{}
-	ArtifactStores map[string]struct{}
+	ArtifactStore  *artifactStore
+	ArtifactStores map[string]artifactStore
 	Stages         []stage
 	ExecutionMode  string
 	PipelineType   string
-	Variables      []struct{ Name string }
+	Variables      []variable
 	Triggers       []gitTrigger
 }
+
+type artifactStore struct{ Location string }
+
+type variable struct{ Name, DefaultValue string }
 
 type stage struct {
 	Name                 string
@@ -27,8 +31,23 @@ type stage struct {
 }
 
 type gate struct {
-	Result     string // onFailure only
-	Conditions []struct{ Result string }
+	Result             string // onFailure only, as RetryConfiguration
+	RetryConfiguration struct{ RetryMode string }
+	Conditions         []condition
+}
+
+type condition struct {
+	Result string
+	Rules  []rule
+}
+
+type rule struct {
+	Name           string
+	RuleTypeID     actionType `json:"ruleTypeId"`
+	Configuration  map[string]string
+	InputArtifacts []struct{ Name string }
+	RoleArn        string
+	Region         string
 }
 
 type action struct {
@@ -40,7 +59,10 @@ type action struct {
 	InputArtifacts  []struct{ Name string }
 	OutputArtifacts []struct{ Name string }
 	Region          string
+	RoleArn         string
 	Namespace       string
+
+	TimeoutInMinutes int // of an approval
 }
 
 type actionType struct{ Category, Owner, Provider, Version string }

@@ -1,136 +1,131 @@
 package emulator
 
 import (
-	"fmt"
-	"math"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 )
 
-const inProgress = "InProgress"
+const (
+	inProgress = "InProgress"
+	succeeded  = "Succeeded"
+	failed     = "Failed"
+	stopping   = "Stopping"
+	stopped    = "Stopped"
+	cancelled  = "Cancelled"
+	superseded = "Superseded"
+	skipped    = "Skipped"
+	abandoned  = "Abandoned"
+	overridden = "Overridden"
 
-// history is the executions of one pipeline.
+	parallel = "PARALLEL"
+)
+
+// history is the executions of one pipeline and what its state shows of them.
 type history struct {
+	s          *Server
 	scope      scope
 	pipeline   string
 	executions []*execution // oldest first
-	started    int          // how many there ever were
+	active     []*execution // those that have not ended, oldest first
+
+	started, entered, ran int // how many executions, entries into a stage and runs there ever were
+
+	last      map[string]*stageRun       // :: stage → who entered it last, outside PARALLEL mode
+	lastRun   map[[2]string]*run         // :: stage, action → its last run, likewise
+	revisions map[[2]string]revision     // :: stage, source action → the revision it fetched last, likewise
+	inbound   map[string]transitionState // :: stage → whether executions may enter it; absent: they may
 }
 
 type execution struct {
-	id, token  string // token: the clientRequestToken it was started with
-	number     int    // in order of start, from 1
-	version    int    // of the pipeline
-	mode       string
-	trigger    trigger
-	status     string
-	summary    string
-	stopReason string
-	started    time.Time
-	updated    time.Time
-	revisions  map[string]string // :: source action → revision
-	stages     []stageRun
-	at         int  // the stage it is in, or waits for
-	waiting    bool // in front of stage at
+	id, token   string // token: the clientRequestToken it was started with
+	number      int    // in order of start, from 1
+	version     int    // of the pipeline
+	decl        *declaration
+	mode        string
+	target      string // of a rollback: the execution it goes back to; empty: it is none
+	trigger     trigger
+	status      string
+	attempt     int // from 1; each retry of a stage is one more
+	summary     string
+	stopReason  string
+	interrupted bool // by an update: it ends as soon as nothing of it runs
+	started     time.Time
+	updated     time.Time
+	revisions   map[string]revision          // :: source action → revision
+	variables   map[string]string            // of the pipeline, resolved
+	outputs     map[string]map[string]string // :: namespace → variables that actions put out
+	artifacts   map[string]artifact          // :: name → where it lies
+	stages      []*stageRun
+	at          int  // the stage it is in, or waits for
+	end         int  // the stage it ends with
+	waiting     bool // in front of stage at
+	runs        []*run
 }
 
 type trigger struct {
 	Type   string `json:"triggerType"`
-	Detail string `json:"triggerDetail"`
+	Detail string `json:"triggerDetail,omitempty"`
 }
 
+// revision is what a source action fetches.
+type revision struct {
+	id, change, summary, url string
+	created                  time.Time
+	fetched                  bool
+}
+
+// stageRun is one stage of an execution.
 type stageRun struct {
-	name    string
-	status  string // empty: not entered yet
-	entered time.Time
-	actions []actionRun
+	of         *execution
+	index      int
+	name       string
+	decl       *stage
+	status     string // empty: not entered yet
+	phase      phase
+	entry      int // counted over all entries into stages
+	entered    time.Time
+	actions    []*run // the newest run of each
+	conditions map[phase]*conditionRun
+	retries    map[string]int // :: AutomatedStageRetry, ManualStageRetry → how many
+	retrigger  string         // the last of these
+	retried    time.Time
 }
 
-type actionRun struct {
-	decl    action
-	id      string
-	status  string // empty: not started yet
-	started time.Time
-	ends    time.Time
-	open    bool // runs until Complete
-	planned Outcome
-}
+// phase is what goes on in a stage: its actions, or a condition before or after them.
+type phase string
 
-func (e *execution) active() bool { return e.status == inProgress || e.status == "Stopping" }
+const (
+	beforeEntry phase = "beforeEntry"
+	acting      phase = ""
+	onSuccess   phase = "onSuccess"
+	onFailure   phase = "onFailure"
+)
 
-// Outcome says how actions end. They are matched by the first five fields, of which empty ones match anything.
-type Outcome struct {
-	Account  string `json:"account"`
-	Region   string `json:"region"`
-	Pipeline string `json:"pipeline"`
-	Stage    string `json:"stage"`
-	Action   string `json:"action"`
+func (e *execution) active() bool { return e.status == inProgress || e.status == stopping }
 
-	Status  string `json:"status"`  // Succeeded, Failed, or Running: until Complete says otherwise
-	Code    string `json:"code"`    // error code of a failure; empty: JobFailed (API: FailureType)
-	Message string `json:"message"` // error message of a failure
-	Summary string `json:"summary"` // the action's summary
-}
+func (e *execution) stage() *stageRun { return e.stages[e.at] }
 
-func (o Outcome) covers(sc scope, pipeline, stage, action string) bool {
-	return matches(o.Account, sc.account) && matches(o.Region, sc.region) && matches(o.Pipeline, pipeline) &&
-		matches(o.Stage, stage) && matches(o.Action, action)
-}
-
-func (o Outcome) check(statuses ...string) error {
-	if !slices.Contains(statuses, o.Status) {
-		return fmt.Errorf("outcome status %q is none of %s", o.Status, strings.Join(statuses, ", "))
+func (e *execution) kind() string {
+	if e.target != "" {
+		return "ROLLBACK"
 	}
-	return nil
+	return "STANDARD"
 }
 
-// Script decides how actions that start from now on end; of several outcomes for an action the last one counts.
-// Without any, actions succeed. It refuses an unknown status, and an outcome beyond the first 1,000.
-func (s *Server) Script(o Outcome) error {
-	if err := o.check("Succeeded", "Failed", "Running"); err != nil {
-		return err
+// jobs is the runs that the phase of a stage consists of.
+func (st *stageRun) jobs() []*run {
+	if st.phase == acting {
+		return st.actions
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.presentAll() // what has started by now keeps the outcome it had
-	if len(s.outcomes) == maxRules {
-		return fmt.Errorf("more than %d outcomes", maxRules)
-	}
-	s.outcomes = append(s.outcomes, o)
-	return nil
+	return st.conditions[st.phase].rules
 }
 
-// Complete tells matching actions whose outcome was Running how they ended, and returns how many there were.
-func (s *Server) Complete(o Outcome) (int, error) {
-	if err := o.check("Succeeded", "Failed"); err != nil {
-		return 0, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.presentAll()
-	n := 0
-	for _, st := range s.stores {
-		for _, h := range st.histories {
-			n += h.complete(o, s.now())
-		}
-	}
-	s.presentAll()
-	return n, nil
-}
-
-func (h *history) complete(o Outcome, now time.Time) (n int) {
-	for _, e := range h.executions {
-		if !e.active() || e.waiting {
-			continue
-		}
-		st := &e.stages[e.at]
-		for i := range st.actions {
-			a := &st.actions[i]
-			if a.open && a.status == inProgress && o.covers(h.scope, h.pipeline, st.name, a.decl.Name) {
-				a.open, a.ends, a.planned = false, now, o
-				n++
-			}
+func (st *stageRun) count(status string) (n int) {
+	for _, r := range st.jobs() {
+		if r.status == status {
+			n++
 		}
 	}
 	return n
@@ -139,157 +134,119 @@ func (h *history) complete(o Outcome, now time.Time) (n int) {
 func (s *Server) presentAll() {
 	for _, st := range s.stores {
 		for _, h := range st.histories {
-			s.present(h, s.now())
+			h.present(s.now())
 		}
 	}
-}
-
-func (s *Server) outcome(sc scope, pipeline, stage, action string) Outcome {
-	for _, o := range slices.Backward(s.outcomes) {
-		if o.covers(sc, pipeline, stage, action) {
-			return o
-		}
-	}
-	return Outcome{Status: "Succeeded"}
 }
 
 // history is that of a pipeline, brought up to now.
-func (s *Server) history(c *call, st *store, pipeline string) *history {
-	h := st.histories[pipeline]
+func (s *Server) history(sc scope, st *store, p *pipeline) *history {
+	h := st.histories[p.name]
 	if h == nil {
-		h = &history{scope: c.scope(), pipeline: pipeline}
-		st.histories[pipeline] = h
+		h = &history{
+			s: s, scope: sc, pipeline: p.name, last: map[string]*stageRun{}, lastRun: map[[2]string]*run{},
+			revisions: map[[2]string]revision{}, inbound: map[string]transitionState{},
+		}
+		st.histories[p.name] = h
 	}
-	s.present(h, s.now())
+	h.present(s.now())
 	return h
 }
 
-// start begins an execution of the pipeline's current version.
-func (s *Server) start(c *call, st *store, p *pipeline, t trigger) *execution {
-	h := s.history(c, st, p.name)
-	v := p.current()
-	h.started++
-	e := &execution{id: newUUID(), number: h.started, version: v.number, mode: v.decl.ExecutionMode, trigger: t,
-		status: inProgress, started: s.now(), revisions: map[string]string{}}
-	for _, decl := range v.decl.Stages {
-		run := stageRun{name: decl.Name}
-		for _, a := range decl.Actions {
-			run.actions = append(run.actions, actionRun{decl: a})
-			if a.ActionTypeID.Category == "Source" {
-				e.revisions[a.Name] = strings.ReplaceAll(newUUID(), "-", "")
-			}
+// forget drops what is known of stages and actions that a new version does not have any more.
+func (h *history) forget(d *declaration) {
+	isGone := func(name string) bool {
+		return !slices.ContainsFunc(d.Stages, func(st stage) bool { return st.Name == name })
+	}
+	maps.DeleteFunc(h.last, func(name string, _ *stageRun) bool { return isGone(name) })
+	maps.DeleteFunc(h.inbound, func(name string, _ transitionState) bool { return isGone(name) })
+	maps.DeleteFunc(h.lastRun, func(name [2]string, _ *run) bool { return d.find(name[0], name[1]) == nil })
+	maps.DeleteFunc(h.revisions, func(name [2]string, _ revision) bool { return d.find(name[0], name[1]) == nil })
+}
+
+// order is how an execution is started.
+type order struct {
+	trigger   trigger
+	token     string
+	revisions map[string]revision // :: source action → what it is to fetch; absent: something new
+	variables map[string]string   // in place of the defaults
+}
+
+// start begins an execution of a version of the pipeline.
+func (h *history) start(v version, o order) *execution {
+	now := h.s.now()
+	e := newExecution(v.number, v.decl, o.trigger, now)
+	e.token = o.token
+	for _, a := range v.decl.Stages[0].Actions {
+		e.revisions[a.Name] = revision{id: strings.ReplaceAll(newUUID(), "-", "")}
+	}
+	maps.Copy(e.revisions, o.revisions)
+	for _, variable := range v.decl.Variables {
+		if variable.DefaultValue != "" {
+			e.variables[variable.Name] = variable.DefaultValue
 		}
-		e.stages = append(e.stages, run)
 	}
-	h.executions = append(h.executions, e)
-	if len(h.executions) > maxExecutions { // of the active there are only so many: one waits and one runs per stage
-		oldest := slices.IndexFunc(h.executions, func(e *execution) bool { return !e.active() })
-		h.executions = slices.Delete(h.executions, oldest, oldest+1)
+	maps.Copy(e.variables, o.variables)
+	full := h.full(e.mode)
+	h.add(e, now)
+	if full { // fails without a message (user guide: quotas)
+		h.setExecution(e, failed, now)
+		return e
 	}
-	h.arrive(s, e, e.started)
-	s.present(h, e.started)
+	h.arrive(e, now)
+	h.present(now)
 	return e
 }
 
-// cancelRunning ends the executions an update overtakes. PARALLEL ones go on with the structure they started with.
-// AWS lets actions that are running finish first; here they are abandoned at once.
-func (s *Server) cancelRunning(c *call, st *store, pipeline string) {
-	h := s.history(c, st, pipeline)
-	for _, e := range slices.Backward(h.executions) { // the newest first, so that none moves up into a freed stage
-		if e.active() && e.mode != "PARALLEL" {
-			h.end(s, e, "Cancelled", s.now())
+func newExecution(number int, decl *declaration, t trigger, now time.Time) *execution {
+	e := &execution{
+		id: newUUID(), version: number, decl: decl, mode: decl.ExecutionMode, trigger: t, attempt: 1, started: now,
+		revisions: map[string]revision{}, variables: map[string]string{}, outputs: map[string]map[string]string{}, artifacts: map[string]artifact{},
+		end: len(decl.Stages) - 1,
+	}
+	for i := range decl.Stages {
+		st := &stageRun{of: e, index: i, name: decl.Stages[i].Name, decl: &decl.Stages[i], conditions: map[phase]*conditionRun{}, retries: map[string]int{}}
+		for j := range st.decl.Actions {
+			st.actions = append(st.actions, &run{stage: st, action: &st.decl.Actions[j]})
 		}
+		e.stages = append(e.stages, st)
 	}
+	return e
 }
 
-func (s *Server) startPipelineExecution(c *call) (any, error) {
-	st := s.storeOf(c.scope())
-	p := st.pipelines[text(c.input, "name")]
-	if p == nil { // not GetPipeline's text: aws-samples/aws-serverless-saas-workshop#51
-		return nil, refuse("PipelineNotFoundException", "Pipeline with name %s does not exist in account %s", text(c.input, "name"), c.record.Account)
+// add puts a new execution into the history, which forgets one that has ended if it is too long.
+func (h *history) add(e *execution, at time.Time) {
+	h.started++
+	e.number = h.started
+	h.executions = append(h.executions, e)
+	if len(h.executions) > maxExecutions { // of the active there are only so many: one waits and one runs per stage
+		oldest := slices.IndexFunc(h.executions, func(e *execution) bool { return !e.active() && e.number < h.started })
+		h.executions = slices.Delete(h.executions, oldest, oldest+1)
 	}
-	h := s.history(c, st, p.name)
-	token := text(c.input, "clientRequestToken")
-	if i := slices.IndexFunc(h.executions, func(e *execution) bool { return token != "" && e.token == token }); i >= 0 {
-		return map[string]any{"pipelineExecutionId": h.executions[i].id}, nil
+	h.setExecution(e, inProgress, at)
+}
+
+// full reports whether no more executions may run at once.
+func (h *history) full(mode string) bool { return mode != "SUPERSEDED" && len(h.active) >= maxRunning }
+
+// find is one execution, nil if it is not known.
+func (h *history) find(id string) *execution {
+	i := slices.IndexFunc(h.executions, func(e *execution) bool { return e.id == id })
+	if i < 0 {
+		return nil
 	}
-	running := 0
-	for _, e := range h.executions {
-		if e.active() {
-			running++
+	return h.executions[i]
+}
+
+// interrupt ends the executions an update overtakes: those that wait at once, the others as soon as none of their
+// actions runs any more. PARALLEL ones go on with the structure they started with. That is what the user guide says of
+// execution modes; see Options.FailOnUpdate for what it says elsewhere.
+func (h *history) interrupt(now time.Time) {
+	for _, e := range slices.Backward(slices.Clone(h.active)) { // the newest first, so that none moves up into a freed stage
+		if e.mode == parallel || !e.active() {
+			continue
 		}
+		e.interrupted = true
+		h.settle(e, now)
 	}
-	if p.current().decl.ExecutionMode != "SUPERSEDED" && running >= maxRunning {
-		return nil, refuse("ConcurrentPipelineExecutionsLimitExceededException", "The pipeline '%s' has reached the limit of %d concurrent executions", p.name, maxRunning)
-	}
-	e := s.start(c, st, p, trigger{Type: "StartPipelineExecution", Detail: s.callerOf(c).arn})
-	e.token = token
-	overrides, _ := c.input["sourceRevisions"].([]any)
-	for _, o := range overrides {
-		o := o.(map[string]any)
-		e.revisions[text(o, "actionName")] = text(o, "revisionValue")
-	}
-	return map[string]any{"pipelineExecutionId": e.id}, nil
-}
-
-func (s *Server) stopPipelineExecution(c *call) (any, error) {
-	st := s.storeOf(c.scope())
-	p, err := st.find(c, text(c.input, "pipelineName"))
-	if err != nil {
-		return nil, err
-	}
-	h := s.history(c, st, p.name)
-	id := text(c.input, "pipelineExecutionId")
-	i := slices.IndexFunc(h.executions, func(e *execution) bool { return e.id == id && e.active() })
-	if i < 0 { // the API declares no other error for an execution that it does not know
-		return nil, refuse("PipelineExecutionNotStoppableException", "Execution '%s' of pipeline '%s' cannot be stopped", id, p.name)
-	}
-	e := h.executions[i]
-	abandon, _ := c.input["abandon"].(bool)
-	if e.status == "Stopping" && !abandon {
-		return nil, refuse("DuplicatedStopRequestException", "Execution '%s' of pipeline '%s' is already being stopped", id, p.name)
-	}
-	e.status, e.stopReason = "Stopping", text(c.input, "reason")
-	if abandon || e.waiting {
-		h.end(s, e, "Stopped", s.now())
-	} else {
-		h.settle(s, e, s.now())
-	}
-	return map[string]any{"pipelineExecutionId": id}, nil
-}
-
-func (s *Server) listPipelineExecutions(c *call) (any, error) {
-	st := s.storeOf(c.scope())
-	p, err := st.find(c, text(c.input, "pipelineName"))
-	if err != nil {
-		return nil, err
-	}
-	var found []*execution
-	for _, e := range slices.Backward(s.history(c, st, p.name).executions) {
-		if e.selected(c.input, p.current().number) {
-			found = append(found, e)
-		}
-	}
-	page, next, err := paginate(s, c, "nextToken", "maxResults", 100, found,
-		func(e *execution) string { return fmt.Sprintf("%020d", math.MaxInt-e.number) }) // newest first
-	if err != nil {
-		return nil, err
-	}
-	list := []any{}
-	for _, e := range page {
-		list = append(list, e.shown())
-	}
-	return withToken(map[string]any{"pipelineExecutionSummaries": list}, "nextToken", next), nil
-}
-
-// selected applies the filter succeededInStage, which knows executions of the pipeline's current version only.
-func (e *execution) selected(in map[string]any, version int) bool {
-	filter, _ := in["filter"].(map[string]any)
-	inStage, ok := filter["succeededInStage"].(map[string]any)
-	if !ok {
-		return true
-	}
-	return e.version == version && slices.ContainsFunc(e.stages, func(st stageRun) bool {
-		return st.name == text(inStage, "stageName") && st.status == "Succeeded"
-	})
 }

@@ -55,6 +55,30 @@ func (b *bench) executions(name string) []types.PipelineExecutionSummary {
 	return out.PipelineExecutionSummaries
 }
 
+func (b *bench) update(p *types.PipelineDeclaration) {
+	b.Helper()
+	if _, err := b.c.UpdatePipeline(ctx, &codepipeline.UpdatePipelineInput{Pipeline: p}); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// complete ends what runs until somebody says so.
+func (b *bench) complete(o emulator.Outcome) {
+	b.Helper()
+	if n, err := b.Complete(o); n == 0 || err != nil {
+		b.Fatalf("completed %d actions, %v", n, err)
+	}
+}
+
+func (b *bench) stages(name string) []types.StageState {
+	b.Helper()
+	out, err := b.c.GetPipelineState(ctx, &codepipeline.GetPipelineStateInput{Name: &name})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return out.StageStates
+}
+
 // statuses is the statuses of the executions, newest first.
 func (b *bench) statuses(name string) string {
 	b.Helper()
@@ -99,7 +123,7 @@ func (b *bench) want(what, got, want string) {
 }
 
 func TestExecutionWalksOnTheClock(t *testing.T) {
-	b := newBench(t, emulator.Options{ActionDuration: time.Minute})
+	b := newBench(t, emulator.Options{ActionDuration: time.Minute, AutoApprove: true})
 	create(t, b.c, web("web"))
 	b.want("at start", b.state("web"), "Source=InProgress/InProgress Build Approve")
 	b.clock = b.clock.Add(90 * time.Second)
@@ -129,7 +153,7 @@ func TestRunOrder(t *testing.T) {
 }
 
 func TestScriptedFailure(t *testing.T) {
-	b := newBench(t, emulator.Options{})
+	b := newBench(t, emulator.Options{AutoApprove: true})
 	b.script(emulator.Outcome{Pipeline: "web", Stage: "Build", Status: "Failed", Code: "ConfigurationError", Message: "no such bucket", Summary: "Build stopped"})
 	b.script(emulator.Outcome{Region: "us-east-1", Status: "Running"}) // another region
 	create(t, b.c, web("web"))
@@ -157,7 +181,7 @@ func TestScriptedFailure(t *testing.T) {
 }
 
 func TestStageLockSupersedesAndCompletes(t *testing.T) {
-	b := newBench(t, emulator.Options{})
+	b := newBench(t, emulator.Options{AutoApprove: true})
 	b.script(emulator.Outcome{Stage: "Build", Status: "Running"})
 	create(t, b.c, web("web"))
 	b.start("web")
@@ -197,19 +221,50 @@ func TestQueuedAndParallel(t *testing.T) {
 	}
 }
 
-func TestUpdateCancels(t *testing.T) {
-	for mode, want := range map[types.ExecutionMode]string{"SUPERSEDED": "Cancelled Cancelled", "PARALLEL": "InProgress InProgress"} {
-		b := newBench(t, emulator.Options{})
+func TestUpdateInterrupts(t *testing.T) {
+	for name, c := range map[string]struct {
+		mode      types.ExecutionMode
+		opts      emulator.Options
+		at, after string
+	}{
+		"superseded": {"SUPERSEDED", emulator.Options{}, "Cancelled InProgress", "InProgress Cancelled Cancelled"},
+		"queued":     {"QUEUED", emulator.Options{}, "Cancelled InProgress", "InProgress Cancelled Cancelled"},
+		"other page": {"SUPERSEDED", emulator.Options{FailOnUpdate: true}, "Failed InProgress", "InProgress Failed Failed"},
+		"parallel":   {"PARALLEL", emulator.Options{}, "InProgress InProgress", "InProgress InProgress InProgress"},
+	} {
+		b := newBench(t, c.opts)
 		b.script(emulator.Outcome{Status: "Running"})
 		p := web("web")
-		p.PipelineType, p.ExecutionMode = "V2", mode
+		p.PipelineType, p.ExecutionMode = "V2", c.mode
 		create(t, b.c, p)
 		b.start("web")
-		if _, err := b.c.UpdatePipeline(ctx, &codepipeline.UpdatePipelineInput{Pipeline: p}); err != nil {
-			t.Fatal(err)
-		}
-		b.want(string(mode), b.statuses("web"), want)
+		b.update(p)
+		b.want(name+": running actions go on", b.statuses("web"), c.at)
+		b.start("web")
+		b.complete(emulator.Outcome{Status: "Succeeded"})
+		b.want(name+": they have ended", b.statuses("web"), c.after)
 	}
+}
+
+func TestModeSwitch(t *testing.T) {
+	b := newBench(t, emulator.Options{})
+	b.script(emulator.Outcome{Stage: "Build", Status: "Running"})
+	p := web("web")
+	p.PipelineType = "V2"
+	create(t, b.c, p)
+	p.ExecutionMode = "PARALLEL"
+	b.update(p)
+	b.want("to PARALLEL", b.statuses("web"), "InProgress") // until its build has ended
+	b.want("to PARALLEL", b.state("web"), "Source Build Approve")
+	b.complete(emulator.Outcome{Status: "Succeeded"})
+	b.want("to PARALLEL", b.statuses("web"), "Cancelled")
+	b.start("web")
+	p.ExecutionMode = "QUEUED"
+	b.update(p)
+	b.want("back", b.statuses("web"), "InProgress Cancelled")
+	b.want("what ran before shows again", b.state("web"), "Source=Succeeded/Succeeded Build=Cancelled/Succeeded Approve")
+	b.start("web")
+	b.want("the one in PARALLEL mode locks nothing", b.state("web"), "Source=Succeeded/Succeeded Build=InProgress/InProgress Approve")
 }
 
 func TestStop(t *testing.T) {
@@ -246,7 +301,7 @@ func TestStop(t *testing.T) {
 }
 
 func TestExecutionListing(t *testing.T) {
-	b := newBench(t, emulator.Options{})
+	b := newBench(t, emulator.Options{AutoApprove: true})
 	create(t, b.c, web("web"))
 	token := &codepipeline.StartPipelineExecutionInput{Name: aws.String("web"), ClientRequestToken: aws.String("once"),
 		SourceRevisions: []types.SourceRevisionOverride{{ActionName: aws.String("Fetch"), RevisionType: "S3_OBJECT_VERSION_ID", RevisionValue: aws.String("v7")}}}

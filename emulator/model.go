@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 )
 
@@ -19,7 +20,7 @@ var modelJSON []byte
 type model map[string]*shape
 
 type shape struct {
-	Type               string // structure, list, map, string, integer, boolean
+	Type               string // structure, list, map, string, integer, boolean, timestamp
 	Required           []string
 	Members            map[string]string // :: member → shape name
 	Member, Key, Value string            // shape names of list members and of map keys and values
@@ -239,6 +240,13 @@ func (sh *shape) scalar(v any) (out any, broken []string, err error) {
 			return nil, []string{"Member must be an integer"}, nil
 		}
 		return i, sh.outside(i, "value"), nil
+	case "timestamp":
+		n, ok := v.(json.Number)
+		if !ok {
+			return nil, nil, mismatch(v, "a Timestamp")
+		}
+		seconds, err := n.Float64()
+		return time.UnixMilli(int64(seconds * 1000)), nil, err
 	default: // boolean
 		b, ok := v.(bool)
 		if !ok {

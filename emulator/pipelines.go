@@ -26,7 +26,7 @@ func (s *Server) createPipeline(c *call) (any, error) {
 	}
 	s.stores[c.scope()] = st
 	st.put(p)
-	s.start(c, st, p, trigger{Type: "CreatePipeline", Detail: s.callerOf(c).arn})
+	s.history(c.scope(), st, p).start(p.current(), order{trigger: trigger{"CreatePipeline", s.callerOf(c).arn}})
 	out := map[string]any{"pipeline": p.current().shown}
 	if len(tags) > 0 {
 		out["tags"] = tags
@@ -46,7 +46,10 @@ func (s *Server) updatePipeline(c *call) (any, error) {
 	if err := s.revise(c, &p, doc, &current); err != nil {
 		return nil, err
 	}
-	s.cancelRunning(c, st, p.name)
+	h := s.history(c.scope(), st, old)
+	h.interrupt(s.now())
+	h.forget(p.current().decl)
+	h.present(s.now())
 	st.put(&p)
 	return map[string]any{"pipeline": p.current().shown}, nil
 }

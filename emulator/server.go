@@ -2,7 +2,8 @@ package emulator
 
 import (
 	"context"
-	"crypto/rand"
+	cryptorand "crypto/rand"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
@@ -17,8 +18,18 @@ type Options struct {
 	Account string
 	// Now is the clock. nil: time.Now.
 	Now func() time.Time
-	// ActionDuration is how long an action runs unless an Outcome says otherwise. 0: it is over at once.
+	// Speed is how many times as fast as Now the time of the emulator passes, from New on. 0: as fast.
+	Speed float64
+	// ActionDuration is how long an action or a rule runs unless an Outcome says otherwise. 0: it is over at once.
 	ActionDuration time.Duration
+	// AutoApprove makes approvals end by themselves, as other actions do. false: they wait for PutApprovalResult, or
+	// their time-out of seven days or timeoutInMinutes.
+	AutoApprove bool
+	// FailOnUpdate makes executions that an update interrupts end as Failed, as one page of the user guide has it
+	// (edit a pipeline). false: as Cancelled, as another has it (execution modes), once their running actions have ended.
+	FailOnUpdate bool
+	// Seed is that of the chance by which runs take something between Duration and MaxDuration of an Outcome.
+	Seed uint64
 
 	// DefaultType is the pipelineType of a document that names none. Sources disagree; empty: V1, as live probes saw.
 	DefaultType string
@@ -57,6 +68,7 @@ type Server struct {
 	calls    []Call
 	trails   map[scope][]event // oldest first
 	events   int64             // of all trails, ever
+	random   *rand.Rand
 }
 
 // New returns an emulator with no pipelines.
@@ -67,15 +79,19 @@ func New(opts Options) *Server {
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
+	if opts.Speed > 0 {
+		opts.Now = hastened(opts.Now, opts.Speed)
+	}
 	if opts.DefaultType == "" {
 		opts.DefaultType = "V1"
 	}
 	s := &Server{
 		opts: opts, custom: customActions(opts.CustomActions),
 		stores: map[scope]*store{}, vaults: map[scope]*vault{}, sessions: map[string]session{}, trails: map[scope][]event{},
+		random: rand.New(rand.NewPCG(opts.Seed, 0)),
 	}
 	s.control = s.controlHandler()
-	rand.Read(s.tokenKey[:]) // never fails (crypto/rand)
+	cryptorand.Read(s.tokenKey[:]) // never fails (crypto/rand)
 	return s
 }
 
@@ -110,6 +126,16 @@ var operations = map[string]operation{
 	"CodePipeline_20150709.StopPipelineExecution":  {codepipelineModel, (*Server).stopPipelineExecution},
 	"CodePipeline_20150709.ListActionTypes":        {codepipelineModel, (*Server).listActionTypes},
 	"CodePipeline_20150709.ListRuleTypes":          {codepipelineModel, (*Server).listRuleTypes},
+	"CodePipeline_20150709.GetPipelineExecution":   {codepipelineModel, (*Server).getPipelineExecution},
+	"CodePipeline_20150709.ListActionExecutions":   {codepipelineModel, (*Server).listActionExecutions},
+	"CodePipeline_20150709.ListRuleExecutions":     {codepipelineModel, (*Server).listRuleExecutions},
+	"CodePipeline_20150709.PutApprovalResult":      {codepipelineModel, (*Server).putApprovalResult},
+	"CodePipeline_20150709.EnableStageTransition":  {codepipelineModel, (*Server).enableStageTransition},
+	"CodePipeline_20150709.DisableStageTransition": {codepipelineModel, (*Server).disableStageTransition},
+	"CodePipeline_20150709.RetryStageExecution":    {codepipelineModel, (*Server).retryStageExecution},
+	"CodePipeline_20150709.RollbackStage":          {codepipelineModel, (*Server).rollbackStage},
+	"CodePipeline_20150709.OverrideStageCondition": {codepipelineModel, (*Server).overrideStageCondition},
+	"CodePipeline_20150709.PutActionRevision":      {codepipelineModel, (*Server).putActionRevision},
 
 	// The SDKs disagree about the name of the service; AWS takes both.
 	"CloudTrail_20131101.LookupEvents":                                    {nil, (*Server).lookupEvents},
@@ -171,6 +197,12 @@ func (s *Server) perform(c *call) reply {
 		return c.protocol.failure(c, err)
 	}
 	return c.protocol.success(c, out)
+}
+
+// hastened is a clock that starts at the time of another one and runs speed times as fast.
+func hastened(now func() time.Time, speed float64) func() time.Time {
+	start := now()
+	return func() time.Time { return start.Add(time.Duration(float64(now().Sub(start)) * speed)) }
 }
 
 // now is the time to the millisecond, the precision of the service.

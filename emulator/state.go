@@ -1,48 +1,92 @@
 package emulator
 
-import (
-	"slices"
-)
+import "maps"
 
 // This file renders executions as the API shows them. Members that do not apply are absent, never null.
 
-func (e *execution) shown() map[string]any {
+// described is what the list of executions and the description of one have in common.
+func (e *execution) described() map[string]any {
 	out := map[string]any{
-		"pipelineExecutionId": e.id, "status": e.status, "executionMode": e.mode, "executionType": "STANDARD",
-		"startTime": epoch(e.started), "lastUpdateTime": epoch(e.updated), "trigger": e.trigger,
+		"pipelineExecutionId": e.id, "status": e.status, "executionMode": e.mode, "executionType": e.kind(), "trigger": e.trigger,
 	}
 	if e.summary != "" { // AWS's wording is not known
 		out["statusSummary"] = e.summary
 	}
+	if e.target != "" {
+		out["rollbackMetadata"] = map[string]any{"rollbackTargetPipelineExecutionId": e.target}
+	}
+	return out
+}
+
+func (e *execution) summarised() map[string]any {
+	out := e.described()
+	out["startTime"], out["lastUpdateTime"] = epoch(e.started), epoch(e.updated)
 	if e.stopReason != "" {
 		out["stopTrigger"] = map[string]any{"reason": e.stopReason}
 	}
 	revisions := []any{}
-	for _, a := range e.stages[0].actions {
-		if a.status == "Succeeded" {
-			revisions = append(revisions, map[string]any{"actionName": a.decl.Name, "revisionId": e.revisions[a.decl.Name]})
+	for _, a := range e.decl.Stages[0].Actions {
+		if rev := e.revisions[a.Name]; rev.fetched {
+			revisions = append(revisions, rev.shown(map[string]any{"actionName": a.Name}))
 		}
 	}
 	out["sourceRevisions"] = revisions
 	return out
 }
 
+// shown adds the revision to what names its source.
+func (rev revision) shown(out map[string]any) map[string]any {
+	out["revisionId"] = rev.id
+	member(out, "revisionSummary", rev.summary)
+	member(out, "revisionUrl", rev.url)
+	return out
+}
+
+// member sets a member that is absent rather than empty.
+func member(out map[string]any, key, value string) {
+	if value != "" {
+		out[key] = value
+	}
+}
+
+// detailed is an execution on its own; it has no times.
+func (e *execution) detailed(pipeline string) map[string]any {
+	out := e.described()
+	out["pipelineName"], out["pipelineVersion"] = pipeline, e.version
+	revisions := []any{}
+	for _, a := range e.decl.Stages[0].Actions {
+		rev := e.revisions[a.Name]
+		if !rev.fetched || len(a.OutputArtifacts) == 0 {
+			continue
+		}
+		shown := rev.shown(map[string]any{"name": a.OutputArtifacts[0].Name, "created": epoch(rev.created)})
+		member(shown, "revisionChangeIdentifier", rev.change)
+		revisions = append(revisions, shown)
+	}
+	out["artifactRevisions"] = revisions
+	if len(e.variables) > 0 {
+		variables := []any{}
+		for _, v := range e.decl.Variables {
+			if value, ok := e.variables[v.Name]; ok {
+				variables = append(variables, map[string]any{"name": v.Name, "resolvedValue": value})
+			}
+		}
+		out["variables"] = variables
+	}
+	return out
+}
+
 // getPipelineState shows each stage of the current structure with the last execution that entered it. The state of a
 // stage outlives updates as long as its name does; a PARALLEL pipeline has no state (user guide: execution modes).
 func (s *Server) getPipelineState(c *call) (any, error) {
-	st := s.storeOf(c.scope())
-	p, err := st.find(c, text(c.input, "name"))
+	p, h, err := s.opened(c, text(c.input, "name"))
 	if err != nil {
 		return nil, err
 	}
 	v := p.current()
-	var executions []*execution
-	if v.decl.ExecutionMode != "PARALLEL" {
-		executions = s.history(c, st, p.name).executions
-	}
 	states := []any{}
 	for _, decl := range v.decl.Stages {
-		states = append(states, stageState(decl, executions))
+		states = append(states, h.stageState(decl, v.decl.ExecutionMode == parallel))
 	}
 	return map[string]any{
 		"pipelineName": p.name, "pipelineVersion": v.number, "stageStates": states,
@@ -50,74 +94,105 @@ func (s *Server) getPipelineState(c *call) (any, error) {
 	}, nil
 }
 
-func stageState(decl stage, executions []*execution) map[string]any {
-	out := map[string]any{"stageName": decl.Name, "inboundTransitionState": map[string]any{"enabled": true}}
-	var inbound []any
-	var latest *execution
-	var run stageRun
-	for _, e := range executions {
-		for i, r := range e.stages {
-			switch {
-			case r.name != decl.Name:
-			case e.active() && e.waiting && e.at == i:
-				inbound = append(inbound, map[string]any{"pipelineExecutionId": e.id, "status": inProgress, "type": "STANDARD"})
-			case r.status != "" && !r.entered.Before(run.entered):
-				latest, run = e, r
-			}
+func (h *history) stageState(decl stage, stateless bool) map[string]any {
+	out := map[string]any{"stageName": decl.Name, "inboundTransitionState": h.inbound[decl.Name].shown()}
+	actions := []any{}
+	for _, a := range decl.Actions {
+		state := map[string]any{"actionName": a.Name}
+		if !stateless {
+			h.actionState([2]string{decl.Name, a.Name}, state)
 		}
+		actions = append(actions, state)
+	}
+	out["actionStates"] = actions
+	if stateless {
+		return out
+	}
+	var inbound []any
+	for _, e := range h.inboundOf(decl.Name) {
+		inbound = append(inbound, stageExecution(e, inProgress))
 	}
 	if len(inbound) > 0 {
 		out["inboundExecution"], out["inboundExecutions"] = inbound[len(inbound)-1], inbound
 	}
-	if latest != nil {
-		out["latestExecution"] = map[string]any{"pipelineExecutionId": latest.id, "status": run.status, "type": "STANDARD"}
-	}
-	actions := []any{}
-	for _, a := range decl.Actions {
-		actions = append(actions, actionState(decl.Name, a.Name, executions))
-	}
-	out["actionStates"] = actions
-	return out
-}
-
-func actionState(stage, name string, executions []*execution) map[string]any {
-	out := map[string]any{"actionName": name}
-	var latest actionRun
-	for _, e := range executions {
-		for _, r := range e.stages {
-			i := slices.IndexFunc(r.actions, func(a actionRun) bool {
-				return r.name == stage && a.decl.Name == name && a.status != "" && !a.started.Before(latest.started)
-			})
-			if i < 0 {
-				continue
-			}
-			latest = r.actions[i]
-			if revision, ok := e.revisions[name]; ok && latest.status == "Succeeded" {
-				out["currentRevision"] = map[string]any{"revisionId": revision, "revisionChangeId": revision, "created": epoch(latest.ends)}
-			}
+	if st := h.last[decl.Name]; st != nil {
+		out["latestExecution"] = stageExecution(st.of, st.status)
+		maps.Copy(out, st.conditionStates())
+		if metadata := st.retryMetadata(); len(metadata) > 0 {
+			out["retryStageMetadata"] = metadata
 		}
-	}
-	if latest.status != "" {
-		out["latestExecution"] = latest.shown()
 	}
 	return out
 }
 
-func (a actionRun) shown() map[string]any {
-	changed := a.started
-	if a.status != inProgress {
-		changed = a.ends
-	}
-	out := map[string]any{"actionExecutionId": a.id, "status": a.status, "lastStatusChange": epoch(changed)}
-	if a.planned.Summary != "" && a.status != inProgress {
-		out["summary"] = a.planned.Summary
-	}
-	if a.status == "Failed" {
-		code := a.planned.Code
-		if code == "" {
-			code = "JobFailed"
+func stageExecution(e *execution, status string) map[string]any {
+	return map[string]any{"pipelineExecutionId": e.id, "status": status, "type": e.kind()}
+}
+
+func (h *history) actionState(name [2]string, out map[string]any) {
+	if rev, ok := h.revisions[name]; ok {
+		change := rev.change
+		if change == "" {
+			change = rev.id
 		}
-		out["errorDetails"] = map[string]any{"code": code, "message": a.planned.Message}
+		out["currentRevision"] = map[string]any{"revisionId": rev.id, "revisionChangeId": change, "created": epoch(rev.created)}
+		member(out, "revisionUrl", rev.url)
+	}
+	if r := h.lastRun[name]; r != nil {
+		latest := r.shown()
+		latest["actionExecutionId"] = r.id
+		if r.token != "" && r.status == inProgress {
+			latest["token"] = r.token
+		}
+		out["latestExecution"] = latest
+	}
+}
+
+// shown is what the states of actions and of rules have in common.
+func (r *run) shown() map[string]any {
+	out := map[string]any{"status": r.status, "lastStatusChange": epoch(r.changed())}
+	if r.token == "" { // that of an approval is its secret
+		member(out, "externalExecutionId", r.result.id)
+	}
+	member(out, "externalExecutionUrl", r.result.url)
+	member(out, "summary", r.result.summary)
+	member(out, "lastUpdatedBy", r.by)
+	if r.result.code != "" {
+		out["errorDetails"] = map[string]any{"code": r.result.code, "message": r.result.message}
+	}
+	return out
+}
+
+func (st *stageRun) retryMetadata() map[string]any {
+	out := map[string]any{}
+	if st.retrigger != "" {
+		out["latestRetryTrigger"] = st.retrigger
+	}
+	for by, member := range map[string]string{automatedRetry: "autoStageRetryAttempt", manualRetry: "manualStageRetryAttempt"} {
+		if n := st.retries[by]; n > 0 {
+			out[member] = n
+		}
+	}
+	return out
+}
+
+func (st *stageRun) conditionStates() map[string]any {
+	out := map[string]any{}
+	for ph, c := range st.conditions {
+		rules := []any{}
+		for _, r := range c.rules {
+			latest := r.shown()
+			latest["ruleExecutionId"] = r.id
+			rules = append(rules, map[string]any{"ruleName": r.name(), "latestExecution": latest})
+		}
+		stage := map[string]any{"status": c.status}
+		member(stage, "summary", c.summary)
+		latest := maps.Clone(stage)
+		latest["lastStatusChange"] = epoch(c.changed)
+		out[string(ph)+"ConditionState"] = map[string]any{
+			"latestExecution": stage,
+			"conditionStates": []any{map[string]any{"latestExecution": latest, "ruleStates": rules}},
+		}
 	}
 	return out
 }

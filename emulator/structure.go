@@ -320,7 +320,7 @@ func (ck checker) gates() error { // CP-C02, C05
 
 func (g *gate) rollsBack() bool {
 	return g != nil && (g.Result == "ROLLBACK" ||
-		slices.ContainsFunc(g.Conditions, func(c struct{ Result string }) bool { return c.Result == "ROLLBACK" }))
+		slices.ContainsFunc(g.Conditions, func(c condition) bool { return c.Result == "ROLLBACK" }))
 }
 
 func (ck checker) triggers() error {

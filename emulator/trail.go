@@ -28,7 +28,9 @@ type event struct {
 
 // recorded are the operations of which CloudTrail keeps a management event here. The service keeps those that read, too;
 // nobody has a use for them.
-var recorded = []string{"CreatePipeline", "UpdatePipeline", "DeletePipeline", "TagResource", "UntagResource", "StartPipelineExecution", "StopPipelineExecution"}
+var recorded = []string{"CreatePipeline", "UpdatePipeline", "DeletePipeline", "TagResource", "UntagResource", "StartPipelineExecution", "StopPipelineExecution",
+	"RetryStageExecution", "RollbackStage", "OverrideStageCondition", "PutApprovalResult", "PutActionRevision",
+	"EnableStageTransition", "DisableStageTransition"}
 
 const codepipelineSource = "codepipeline.amazonaws.com"
 

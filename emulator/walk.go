@@ -6,142 +6,196 @@ import (
 )
 
 // This file is the clock of executions. Nothing runs between two requests: present moves the executions of a pipeline to
-// a point in time by performing, one after the other and in the order of time, the ends of actions that are due.
+// a point in time by performing, one after the other and in the order of time, the ends of actions and rules that are due.
 // Outside PARALLEL mode a stage holds one execution at a time and others wait in front of it; in SUPERSEDED mode only the
 // newest of those goes on waiting (user guide: execution modes).
 
 // present brings a history up to now.
-func (s *Server) present(h *history, now time.Time) {
+func (h *history) present(now time.Time) {
 	for {
-		e, a := h.nextEnd(now)
-		if e == nil {
+		r := h.nextEnd(now)
+		if r == nil {
 			return
 		}
-		a.status = a.planned.Status
-		e.updated = a.ends
-		h.settle(s, e, a.ends)
+		h.conclude(r)
+		h.settle(r.stage.of, r.ends)
 	}
 }
 
-// nextEnd is the action that ends first, if any ends by now. Of two at the same time the older execution goes first.
-func (h *history) nextEnd(now time.Time) (ex *execution, act *actionRun) {
-	for _, e := range h.executions {
-		if !e.active() || e.waiting {
+// nextEnd is the run that ends first, if any ends by now. Of two at the same time the older execution goes first.
+func (h *history) nextEnd(now time.Time) (next *run) {
+	for _, e := range h.active {
+		if e.waiting {
 			continue
 		}
-		actions := e.stages[e.at].actions
-		for i := range actions {
-			a := &actions[i]
-			if a.status == inProgress && !a.open && !a.ends.After(now) && (act == nil || a.ends.Before(act.ends)) {
-				ex, act = e, a
+		for _, r := range e.stage().jobs() {
+			if r.status == inProgress && !r.open && !r.ends.After(now) && (next == nil || r.ends.Before(next.ends)) {
+				next = r
 			}
 		}
 	}
-	return ex, act
+	return next
 }
 
-// settle moves an execution on when no action of its stage is running any more: to the next actions in runOrder,
-// out of the stage, or to its end.
-func (h *history) settle(s *Server, e *execution, at time.Time) {
-	st := &e.stages[e.at]
-	failed := (*actionRun)(nil)
-	for i := range st.actions {
-		switch a := &st.actions[i]; a.status {
-		case inProgress:
-			return
-		case "Failed":
-			failed = a
-		}
-	}
+// settle moves an execution on as far as it goes without anything else coming to an end.
+func (h *history) settle(e *execution, at time.Time) {
+	st := e.stage()
 	switch {
-	case e.status == "Stopping":
-		h.end(s, e, "Stopped", at)
-	case failed != nil:
-		e.summary = "Action " + failed.decl.Name + " in stage " + st.name + " failed: " + failed.planned.Message
-		h.end(s, e, "Failed", at)
-	case h.startActions(s, e, at):
-	default:
-		st.status = "Succeeded"
-		e.at++
-		if e.at == len(e.stages) {
-			e.at-- // it stays where it was last
-			h.end(s, e, "Succeeded", at)
-			return
+	case !e.waiting && st.count(inProgress) > 0:
+		if st.phase == acting && e.status == inProgress && !e.interrupted {
+			h.startActions(st, at) // PARALLEL mode may have held some back
 		}
-		h.arrive(s, e, at)
-		h.admit(s, e.at-1, at)
+	case e.status == stopping:
+		h.finish(e, stopped, at)
+	case e.interrupted:
+		h.finish(e, h.s.interruption(), at)
+	case e.waiting:
+	case st.phase == acting:
+		h.afterActions(e, at)
+	default:
+		h.afterCondition(e, at)
 	}
 }
 
-// startActions starts the actions with the lowest runOrder that have not run. It reports whether there were any.
-func (h *history) startActions(s *Server, e *execution, at time.Time) bool {
-	st := &e.stages[e.at]
+// interruption is how an execution ends that an update interrupted.
+func (s *Server) interruption() string {
+	if s.opts.FailOnUpdate {
+		return failed
+	}
+	return cancelled
+}
+
+// afterActions goes on when no action of the stage runs any more: to the next actions in runOrder, to a condition, out of
+// the stage, or to its failure.
+func (h *history) afterActions(e *execution, at time.Time) {
+	st := e.stage()
+	i := slices.IndexFunc(st.actions, func(r *run) bool { return r.status == failed })
+	switch {
+	case i >= 0:
+		r := st.actions[i]
+		e.summary = "Action " + r.name() + " in stage " + st.name + " failed: " + r.result.message
+		if !h.evaluate(st, onFailure, at) {
+			h.engage(e, st.decl.OnFailure.result(), at)
+		}
+	case h.startActions(st, at):
+	case h.evaluate(st, onSuccess, at):
+	default:
+		h.leave(e, succeeded, at)
+	}
+}
+
+// startActions starts the actions with the lowest runOrder that have not all ended, unless one has failed. It reports
+// whether any of them runs.
+func (h *history) startActions(st *stageRun, at time.Time) bool {
+	if st.count(failed) > 0 {
+		return st.count(inProgress) > 0
+	}
 	order := 0
-	for _, a := range st.actions {
-		if a.status == "" && (order == 0 || a.decl.RunOrder < order) {
-			order = a.decl.RunOrder
+	for _, r := range st.actions {
+		if (r.status == "" || r.status == inProgress) && (order == 0 || r.action.RunOrder < order) {
+			order = r.action.RunOrder
 		}
 	}
-	for i := range st.actions {
-		if a := &st.actions[i]; a.status == "" && a.decl.RunOrder == order {
-			a.begin(s.outcome(h.scope, h.pipeline, st.name, a.decl.Name), at, s.opts.ActionDuration)
+	for _, r := range st.actions {
+		if r.status != "" || r.action.RunOrder != order || st.of.mode == parallel && st.count(inProgress) == maxConcurrent {
+			continue
 		}
+		h.begin(r, at)
 	}
-	e.updated = at
 	return order > 0
 }
 
-func (a *actionRun) begin(o Outcome, at time.Time, duration time.Duration) {
-	a.id, a.status, a.planned = newUUID(), inProgress, o
-	a.started, a.ends = at, at.Add(duration)
-	a.open = o.Status == "Running"
-}
-
-// arrive puts an execution in front of its next stage, where it supersedes those that wait there already.
-func (h *history) arrive(s *Server, e *execution, at time.Time) {
+// arrive puts an execution in front of its next stage. In SUPERSEDED mode the newest of those that wait there replaces
+// the others.
+func (h *history) arrive(e *execution, at time.Time) {
 	e.waiting, e.updated = true, at
 	if e.mode == "SUPERSEDED" {
-		for _, other := range h.executions {
-			if other != e && other.active() && other.waiting && other.at == e.at {
-				h.end(s, other, "Superseded", at)
+		h.supersede(e.stage().name, at)
+	}
+	h.admit(e.stage().name, at)
+}
+
+// supersede leaves only the newest execution waiting in front of a stage.
+func (h *history) supersede(stage string, at time.Time) {
+	var waiting []*execution
+	for _, e := range h.active {
+		if e.waiting && e.mode == "SUPERSEDED" && e.stage().name == stage {
+			waiting = append(waiting, e)
+		}
+	}
+	for _, e := range waiting[:len(waiting)-1] {
+		h.finish(e, superseded, at)
+	}
+}
+
+// admit lets executions into a stage as far as its lock and the transition allow, the oldest first.
+func (h *history) admit(stage string, at time.Time) {
+	for _, e := range slices.Clone(h.active) {
+		if e.active() && e.waiting && e.stage().name == stage && !h.inbound[stage].disabled && (e.mode == parallel || !h.occupied(stage)) {
+			h.enter(e, at)
+		}
+	}
+}
+
+// occupied reports whether an execution holds the lock of a stage.
+func (h *history) occupied(stage string) bool {
+	return slices.ContainsFunc(h.active, func(e *execution) bool { return !e.waiting && e.stage().name == stage && e.mode != parallel })
+}
+
+// enter begins a stage: with its entry condition, if it has one, else with its actions.
+func (h *history) enter(e *execution, at time.Time) {
+	st := e.stage()
+	h.entered++
+	e.waiting, st.entry, st.entered = false, h.entered, at
+	if e.mode != parallel {
+		h.last[st.name] = st
+	}
+	st.status = inProgress // no event: the stage starts when its condition is met
+	if !h.evaluate(st, beforeEntry, at) {
+		h.beginActions(st, at)
+	}
+}
+
+func (h *history) beginActions(st *stageRun, at time.Time) {
+	st.phase = acting
+	h.setStage(st, inProgress, at)
+	h.startActions(st, at)
+}
+
+// leave ends a stage well and goes on to the next one.
+func (h *history) leave(e *execution, status string, at time.Time) {
+	left := e.stage()
+	h.setStage(left, status, at)
+	if e.at == e.end {
+		h.setExecution(e, succeeded, at)
+	} else {
+		e.at++
+		h.arrive(e, at)
+	}
+	h.admit(left.name, at)
+}
+
+// finish gives an execution its final status before the end of its stages, and its stage to the next.
+func (h *history) finish(e *execution, status string, at time.Time) {
+	h.close(e, status, at)
+	h.admit(e.stage().name, at)
+}
+
+// close is finish without handing on the stage. What still runs is abandoned.
+func (h *history) close(e *execution, status string, at time.Time) {
+	if !e.waiting {
+		st := e.stage()
+		for _, r := range st.jobs() {
+			if r.status == inProgress {
+				r.ends = at
+				h.setRun(r, abandoned, at)
 			}
 		}
-	}
-	h.admit(s, e.at, at)
-}
-
-// admit lets executions into a stage as far as its lock allows, the oldest first.
-func (h *history) admit(s *Server, stage int, at time.Time) {
-	for _, e := range h.executions {
-		if !e.active() || !e.waiting || e.at != stage || e.mode != "PARALLEL" && h.occupied(stage) {
-			continue
+		if c := st.conditions[st.phase]; c != nil && c.status == inProgress {
+			c.set(abandoned, "", at)
 		}
-		e.waiting = false
-		e.stages[stage].status = inProgress
-		e.stages[stage].entered = at
-		h.startActions(s, e, at)
+		h.setStage(st, status, at)
 	}
-}
-
-func (h *history) occupied(stage int) bool {
-	return slices.ContainsFunc(h.executions, func(e *execution) bool {
-		return e.active() && !e.waiting && e.at == stage && e.mode != "PARALLEL"
-	})
-}
-
-// end gives an execution its final status and its stage to the next. Actions still running are abandoned.
-func (h *history) end(s *Server, e *execution, status string, at time.Time) {
-	e.status, e.updated = status, at
-	if e.waiting {
-		e.waiting = false
-		return
-	}
-	st := &e.stages[e.at]
-	st.status = status
-	for i := range st.actions {
-		if a := &st.actions[i]; a.status == inProgress {
-			a.status, a.ends = "Abandoned", at
-		}
-	}
-	h.admit(s, e.at, at)
+	e.waiting = false
+	h.setExecution(e, status, at)
 }

@@ -165,7 +165,7 @@ func startEmulator(t *testing.T, o emulator.Options) (*emulator.Server, endpoint
 
 func TestEmulator(t *testing.T) {
 	t.Parallel()
-	_, e := startEmulator(t, emulator.Options{})
+	_, e := startEmulator(t, emulator.Options{AutoApprove: true}) // the suite waits for the first execution to end
 	t.Run("life", suite(e))
 }
 

@@ -27,7 +27,7 @@ type wire struct {
 
 func newWire(t *testing.T, mode Mode, customActions ...string) *wire {
 	t.Helper()
-	w := &wire{env: newEnv(t, mode), t: t, server: emulator.New(emulator.Options{CustomActions: customActions}), key: "111122223333"}
+	w := &wire{env: newEnv(t, mode), t: t, server: emulator.New(emulator.Options{CustomActions: customActions, AutoApprove: true}), key: "111122223333"}
 	w.http = httptest.NewServer(w.server)
 	t.Cleanup(w.http.Close)
 	w.connect()
