@@ -93,40 +93,6 @@ func (s *Server) presentEvents(q *queue) {
 	}
 }
 
-// happening is what EventBridge tells of pipelines: an execution, one of its stages or an action comes to a state.
-type happening struct {
-	scope    scope
-	pipeline string
-	kind     string // pipeline, stage, action
-	at       time.Time
-	detail   map[string]any
-}
-
-// tell sends an event to the queues of all rules it matches.
-func (s *Server) tell(h happening) {
-	var body string // made once, and only if somebody wants it
-	for _, r := range s.rules {
-		if !matches(r.Account, h.scope.account) || !matches(r.Region, h.scope.region) || !matches(r.Pipeline, h.pipeline) ||
-			len(r.Types) > 0 && !slices.Contains(r.Types, h.kind) {
-			continue
-		}
-		if body == "" {
-			body = h.event()
-		}
-		s.deliver(r, body, h.at)
-	}
-}
-
-// event is the envelope that EventBridge puts around the detail.
-func (h happening) event() string {
-	return string(encode(map[string]any{
-		"version": "0", "id": newUUID(), "source": "aws.codepipeline",
-		"detail-type": "CodePipeline " + strings.ToUpper(h.kind[:1]) + h.kind[1:] + " Execution State Change",
-		"account":     h.scope.account, "region": h.scope.region, "time": h.at.UTC().Format(time.RFC3339),
-		"resources": []string{pipelineARN(h.scope, h.pipeline)}, "detail": h.detail,
-	}))
-}
-
 // deliver puts the copies of an event into the queue of a rule. Each event takes the same throws of the dice, whatever
 // the shares are, so that a change of one share leaves the others where they were.
 func (s *Server) deliver(r *eventRule, body string, at time.Time) {
@@ -165,7 +131,7 @@ func throughTopic(topic, event string, at time.Time) string {
 	region := strings.Split(topic+":::", ":")[3]
 	return string(encode(map[string]any{
 		"Type": "Notification", "MessageId": newUUID(), "TopicArn": topic, "Message": event,
-		"Timestamp": at.UTC().Format("2006-01-02T15:04:05.000Z"), "SignatureVersion": "1", "Signature": "RU1VTEFURUQ=",
+		"Timestamp": isoTime(at), "SignatureVersion": "1", "Signature": "RU1VTEFURUQ=",
 		"SigningCertURL": "https://sns." + region + ".amazonaws.com/SimpleNotificationService.pem",
 		"UnsubscribeURL": "https://sns." + region + ".amazonaws.com/?Action=Unsubscribe&SubscriptionArn=" + topic + ":emulated",
 	}))
