@@ -151,9 +151,6 @@ func TestAWSCLI(t *testing.T) {
 // stage and stops what waits in front of it, and reads from a queue what was told of all that.
 func TestAWSCLIExecutions(t *testing.T) {
 	c := newCLI(t, emulator.Options{})
-	if err := c.server.Script(emulator.Outcome{Stage: "D", Status: "Running"}); err != nil {
-		t.Fatal(err)
-	}
 	if err := c.server.AddEventRule(emulator.EventRule{Types: []string{"pipeline"}, Queue: "arn:aws:sqs:eu-west-1:" + account + ":events"}); err != nil {
 		t.Fatal(err)
 	}

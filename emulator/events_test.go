@@ -29,7 +29,7 @@ type listener struct {
 func newListener(t *testing.T, r emulator.EventRule) *listener {
 	t.Helper()
 	b := &bench{T: t, clock: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
-	s, url := serve(t, emulator.Options{Now: func() time.Time { return b.clock }})
+	s, url := serve(t, emulator.Options{AutoApprove: true, Now: func() time.Time { return b.clock }})
 	b.Server, b.c = s, client(url, account, "eu-west-1")
 	r.Queue = eventQueue
 	if err := s.AddEventRule(r); err != nil {
@@ -145,6 +145,9 @@ func TestEventsOfUpdatesAndStops(t *testing.T) {
 	if err := update(l.c, web("web")); err != nil {
 		t.Fatal(err)
 	}
+	if n, err := l.Complete(emulator.Outcome{Status: "Succeeded"}); n != 1 || err != nil {
+		t.Fatal(n, err)
+	}
 	l.start("web")
 	l.start("web")
 	last := l.start("web")
@@ -163,7 +166,7 @@ func TestEventsOfUpdatesAndStops(t *testing.T) {
 
 // TestEventsOfManyAccounts has one queue for all, through a topic, while a long poll waits.
 func TestEventsOfManyAccounts(t *testing.T) {
-	s, url := serve(t, emulator.Options{ActionDuration: 20 * time.Millisecond}) // time passes without any call
+	s, url := serve(t, emulator.Options{AutoApprove: true, ActionDuration: 20 * time.Millisecond}) // time passes without any call
 	for _, r := range []emulator.EventRule{
 		{Account: "444455556666", Types: []string{"pipeline"}, Queue: eventQueue, Topic: "arn:aws:sns:eu-west-1:" + account + ":pipelines"},
 		{Region: "us-east-1", Types: []string{"stage"}, Queue: eventQueue},
