@@ -55,6 +55,17 @@ func (s *Server) controlHandler() http.Handler {
 		id, err := s.SourceChange(ch)
 		return map[string]string{"pipelineExecutionId": id}, err
 	})
+	handle("DELETE /_emulator/rules", do(s.ClearEventRules))
+	handle("POST /_emulator/rules", func(body []byte) (any, error) {
+		return added(body, func(w wireRule) (err error) {
+			if w.Delay != "" {
+				if w.EventRule.Delay, err = time.ParseDuration(w.Delay); err != nil {
+					return err
+				}
+			}
+			return s.AddEventRule(w.EventRule)
+		})
+	})
 	handle("POST /_emulator/secrets", func(body []byte) (any, error) {
 		return added(body, func(secret Secret) error { _, err := s.SetSecret(secret); return err })
 	})
@@ -100,6 +111,12 @@ func (w wireOutcome) outcome() (Outcome, error) {
 		o.MaxDuration, errs[1] = time.ParseDuration(w.MaxDuration)
 	}
 	return o, errors.Join(errs[:]...)
+}
+
+// wireRule is likewise an EventRule.
+type wireRule struct {
+	EventRule
+	Delay string `json:"delay"`
 }
 
 func serveControl(w http.ResponseWriter, r *http.Request, f func(body []byte) (any, error)) {

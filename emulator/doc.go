@@ -1,11 +1,15 @@
 // Package emulator is CodePipeline over the wire: a stand-in for demos, for our own tests and for those of our users.
 //
 // It speaks AWS JSON 1.1 on one address, beside the other services Plumbline calls: the tagging API (GetResources),
-// Secrets Manager (DescribeSecret, GetSecretValue), Systems Manager (GetParameter), CloudTrail (LookupEvents) and STS
-// (GetCallerIdentity, AssumeRole, in their Query and XML form). A request says by its signature where it belongs:
-// the region is that of the credential scope, the account is the access key id if that has twelve digits, the account of
-// the role if the emulated AssumeRole issued the key, else Options.Account. A key such as ann@111122223333 is of the user
-// ann in that account; every other one is of the user emulator. Signatures themselves are not checked.
+// Secrets Manager (DescribeSecret, GetSecretValue), Systems Manager (GetParameter), CloudTrail (LookupEvents), SQS (what
+// receiving takes, in JSON 1.0) and STS (GetCallerIdentity, AssumeRole, in their Query and XML form). A request says by its
+// signature where it belongs: the region is that of the credential scope, the account is the access key id if that has
+// twelve digits, the account of the role if the emulated AssumeRole issued the key, else Options.Account. A key such as
+// ann@111122223333 is of the user ann in that account; every other one is of the user emulator. Signatures themselves are
+// not checked.
+//
+// Executions tell each change of their state, of their stages and of their actions in events of EventBridge, which rules put
+// into queues of SQS (EventRule). A queue is used by its URL, whose path is /ACCOUNT/NAME; who may use it is not checked.
 //
 // CloudTrail has the events of calls that write pipelines, tags and executions. A client whose User-Agent begins with
 // Mozilla/ is taken for the console.
@@ -19,6 +23,7 @@
 //	accept (wire.go)     which service, operation, account and region; body bounded and decoded
 //	faults (faults.go)   the rules that match wrap the rest, each free to delay, refuse, or spoil the reply
 //	perform (server.go)  under the one lock: conform the input to the model, run the operation
+//	await (server.go)    where the operation can wait for something to say: let go of the lock, and perform it again
 //	record (history.go)  what was asked and what was answered, for tests to read
 //
 // Pipelines are immutable values that each write replaces, so a stale read is simply the value before. Executions have no
@@ -38,6 +43,9 @@
 //	POST   /_emulator/complete  an Outcome for actions that run now; answers {"completed":n}
 //	POST   /_emulator/tags      one PipelineTags or a list: what AWS itself sets, which no API call can, such as the
 //	                            aws:cloudformation:… of a stack's pipeline
+//	POST   /_emulator/rules     one EventRule or a list: {"queue":"arn:aws:sqs:us-east-1:123456789012:events","seed":7,"duplicated":0.1,
+//	                            "late":0.5,"delay":"30s"}; makes the queue as well
+//	DELETE /_emulator/rules     drop all rules; queues stay
 //	GET    /_emulator/calls     the history; DELETE empties it
-//	POST   /_emulator/reset     forget pipelines, executions, secrets, faults, outcomes and history
+//	POST   /_emulator/reset     forget pipelines, executions, secrets, queues, rules, faults, outcomes and history
 package emulator

@@ -45,8 +45,13 @@ func (s *Server) openToken(c *call, token string) (last string, ok bool) {
 }
 
 func (s *Server) seal(c *call, last string) string {
+	return s.sealOf(c.record.Operation, c.record.Account, c.record.Region, c.record.Pipeline, last)
+}
+
+// sealOf is a digest that only this server can make.
+func (s *Server) sealOf(parts ...string) string {
 	m := hmac.New(sha256.New, s.tokenKey[:])
-	m.Write([]byte(strings.Join([]string{c.record.Operation, c.record.Account, c.record.Region, c.record.Pipeline, last}, "\x00")))
+	m.Write([]byte(strings.Join(parts, "\x00")))
 	return string(m.Sum(nil))
 }
 

@@ -66,9 +66,11 @@ type Server struct {
 	faults   []*armedFault
 	outcomes []Outcome // the last that matches decides
 	calls    []Call
-	trails   map[scope][]event // oldest first
-	events   int64             // of all trails, ever
 	random   *rand.Rand
+	trails   map[scope][]event           // oldest first
+	events   int64                       // of all trails, ever
+	queues   map[scope]map[string]*queue // :: name → queue
+	rules    []*eventRule
 }
 
 // New returns an emulator with no pipelines.
@@ -87,21 +89,22 @@ func New(opts Options) *Server {
 	}
 	s := &Server{
 		opts: opts, custom: customActions(opts.CustomActions),
-		stores: map[scope]*store{}, vaults: map[scope]*vault{}, sessions: map[string]session{}, trails: map[scope][]event{},
 		random: rand.New(rand.NewPCG(opts.Seed, 0)),
+		stores: map[scope]*store{}, vaults: map[scope]*vault{}, sessions: map[string]session{}, trails: map[scope][]event{}, queues: map[scope]map[string]*queue{},
 	}
 	s.control = s.controlHandler()
 	cryptorand.Read(s.tokenKey[:]) // never fails (crypto/rand)
 	return s
 }
 
-// Reset forgets pipelines, executions, secrets, faults, outcomes, events of CloudTrail and the history. Keys issued by AssumeRole stay valid:
-// clients cache them, and would find themselves in another account.
+// Reset forgets pipelines, executions, secrets, queues, rules, faults, outcomes, events of CloudTrail and the history. Keys issued by
+// AssumeRole stay valid: clients cache them, and would find themselves in another account.
 func (s *Server) Reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stores, s.vaults = map[scope]*store{}, map[scope]*vault{}
 	s.faults, s.outcomes, s.calls = nil, nil, nil
+	s.queues, s.rules = map[scope]map[string]*queue{}, nil
 }
 
 // operation is one row of the API.
@@ -146,6 +149,15 @@ var operations = map[string]operation{
 	"secretsmanager.DescribeSecret": {nil, (*Server).describeSecret},
 	"secretsmanager.GetSecretValue": {nil, (*Server).getSecretValue},
 	"AmazonSSM.GetParameter":        {nil, (*Server).getParameter},
+
+	"AmazonSQS.ChangeMessageVisibility": {nil, (*Server).changeMessageVisibility},
+	"AmazonSQS.CreateQueue":             {nil, (*Server).createQueue},
+	"AmazonSQS.DeleteMessage":           {nil, (*Server).deleteMessage},
+	"AmazonSQS.DeleteMessageBatch":      {nil, (*Server).deleteMessageBatch},
+	"AmazonSQS.GetQueueAttributes":      {nil, (*Server).getQueueAttributes},
+	"AmazonSQS.GetQueueUrl":             {nil, (*Server).getQueueURL},
+	"AmazonSQS.ReceiveMessage":          {nil, (*Server).receiveMessage},
+	"AmazonSQS.SendMessage":             {nil, (*Server).sendMessage},
 }
 
 // ServeHTTP answers AWS requests on every path but /_emulator/, which is the control interface.
@@ -171,7 +183,7 @@ func (s *Server) answer(ctx context.Context, c *call) reply {
 		if c.refused != nil {
 			return c.protocol.failure(c, c.refused)
 		}
-		return s.perform(c)
+		return s.perform(ctx, c)
 	}
 	hits := s.hits(c)
 	for i := len(hits) - 1; i >= 0; i-- {
@@ -181,7 +193,7 @@ func (s *Server) answer(ctx context.Context, c *call) reply {
 	return next()
 }
 
-func (s *Server) perform(c *call) reply {
+func (s *Server) perform(ctx context.Context, c *call) reply {
 	if c.op.model != nil {
 		input, err := c.op.model.conform(c.record.Operation+"Input", c.input, s.opts.KeepUnknown)
 		if err != nil {
@@ -189,10 +201,13 @@ func (s *Server) perform(c *call) reply {
 		}
 		c.input = input
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	out, err := c.op.run(s, c)
-	s.trail(c, out, err)
+	out, err := s.run(c)
+	if later, waits := out.(pending); waits {
+		out, err = s.await(ctx, c, later)
+		if ctx.Err() != nil { // the client is gone
+			return reply{fate: dropped}
+		}
+	}
 	if err != nil {
 		return c.protocol.failure(c, err)
 	}
@@ -203,6 +218,47 @@ func (s *Server) perform(c *call) reply {
 func hastened(now func() time.Time, speed float64) func() time.Time {
 	start := now()
 	return func() time.Time { return start.Add(time.Duration(float64(now().Sub(start)) * speed)) }
+}
+
+func (s *Server) run(c *call) (any, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out, err := c.op.run(s, c)
+	s.trail(c, out, err)
+	return out, err
+}
+
+// pending is what an operation returns that can wait for something to say: it is then run again, without holding the
+// lock in between.
+type pending struct {
+	wake      <-chan struct{} // closed when it is time to run again
+	most      time.Duration   // how long to wait in all, in real time: a client's patience has no other
+	otherwise any             // the answer after that
+}
+
+// pace is how often a call that waits looks anew: what the clock of Options.Now brings about, nothing announces.
+const pace = 50 * time.Millisecond
+
+// await runs a call again until it has something to say, its time is over, or its client is gone.
+func (s *Server) await(ctx context.Context, c *call, later pending) (any, error) {
+	ctx, cancel := context.WithTimeout(ctx, later.most)
+	defer cancel()
+	look := time.NewTicker(pace)
+	defer look.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return later.otherwise, nil
+		case <-later.wake:
+		case <-look.C:
+		}
+		out, err := s.run(c)
+		next, waits := out.(pending)
+		if !waits {
+			return out, err
+		}
+		later.wake = next.wake
+	}
 }
 
 // now is the time to the millisecond, the precision of the service.

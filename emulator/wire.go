@@ -26,6 +26,7 @@ type call struct {
 	stale    *Fault // set by the stale-read fault
 
 	userAgent, sourceIP string
+	origin              string // scheme and host that the client called
 }
 
 func (c *call) scope() scope { return scope{c.record.Account, c.record.Region} }
@@ -99,6 +100,10 @@ func (s *Server) accept(r *http.Request) *call {
 	c := &call{protocol: jsonProtocol, id: newUUID(), record: Call{Time: s.now()}}
 	c.userAgent = r.UserAgent()
 	c.sourceIP, _, _ = net.SplitHostPort(r.RemoteAddr)
+	c.origin = "http://" + r.Host
+	if r.TLS != nil {
+		c.origin = "https://" + r.Host
+	}
 	body, err := io.ReadAll(r.Body)
 	isQuery := strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded")
 	switch {
@@ -125,6 +130,9 @@ func (s *Server) accept(r *http.Request) *call {
 }
 
 func (c *call) acceptJSON(target string, body []byte) {
+	if strings.HasPrefix(target, "AmazonSQS.") {
+		c.protocol = sqsProtocol
+	}
 	op, known := operations[target]
 	c.record.Operation = target[strings.LastIndexByte(target, '.')+1:]
 	c.op = op

@@ -17,12 +17,12 @@ func emulatorCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "emulator",
 		Short: "Serve an AWS CodePipeline of your own on this machine",
-		Long: `Serve CodePipeline, the tagging API, CloudTrail and STS on one address, for all regions: for
+		Long: `Serve CodePipeline, the tagging API, CloudTrail, SQS and STS on one address, for all regions: for
 trying things out and for tests. Nothing is kept when it ends. Any credentials do; an
 access key id of twelve digits chooses the account.
 
-Faults and the outcomes of executions can be scripted over HTTP; see the package
-documentation of github.com/plumbline/plumbline/emulator.`,
+Faults, the outcomes of executions and the queues that get their events can be set over HTTP;
+see the package documentation of github.com/plumbline/plumbline/emulator.`,
 		Example: `  plumbline emulator --listen 127.0.0.1:4566
   aws --endpoint-url http://127.0.0.1:4566 codepipeline list-pipelines --region us-east-1`,
 		Args: cobra.NoArgs,
