@@ -241,11 +241,11 @@ var catalog = [metricCount]entry{
 	},
 	executionsInProgress: {
 		name: "codepipeline_executions_in_progress", kind: gauge, labels: ofPipeline, scope: perPipeline, most: 1, since: one,
-		help: "How many executions have not ended, those included that wait for an approval or before a disabled transition. In PARALLEL mode, of the newest 20.",
+		help: "How many executions have not ended, those included that wait for an approval or before a disabled transition.",
 	},
 	executionOldestStart: {
 		name: "codepipeline_execution_oldest_start_timestamp_seconds", kind: gauge, labels: ofPipeline, scope: perPipeline, most: 1, since: one,
-		help: "When the oldest of the executions in progress began; only while there is one. Of one that is older than the newest 20, a later time.",
+		help: "When the oldest of the executions in progress began; only while there is one. Of one so old that AWS tells of it by its stage alone, a later time.",
 	},
 	lastExecutionStatus: {
 		name: "codepipeline_last_execution_status", kind: gauge, labels: add(ofPipeline, "status"), scope: perPipeline, most: len(execution.Statuses), since: one,

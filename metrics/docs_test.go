@@ -46,7 +46,14 @@ What the daemon tells Prometheus. Names, labels and meanings are kept within a m
   is gone from the next scrape. A target that cannot be seen keeps its pipelines, with the status
   ` + "`unknown`" + `, and what was seen of them last.
 - Totals are of this process and begin at 0 with the first sight of their pipeline, target or source; those of
-  requests with the first request of the operation. Executions that ended before the first sight are not counted.
+  requests with the first request of the operation. Executions that ended before the start are not counted.
+- What the first execution of a new pipeline comes to may be counted before the first scrape that sees the pipeline, and
+  ` + "`increase`" + ` then does not see it. This does:
+
+  ` + "```promql" + `
+  increase(codepipeline_executions_total{status="Failed"}[5m]) > 0
+    or (codepipeline_executions_total{status="Failed"} > 0 unless codepipeline_executions_total offset 5m)
+  ` + "```" + `
 - Pipelines that no file wants and that are not Plumbline's are counted in ` + "`plumbline_pipelines`" + `; of their own they have the
   series that begin with ` + "`codepipeline_`" + `.
 - No failure is not the same as nobody having looked. ` + "`codepipeline_last_visit_timestamp_seconds`" + ` tells them apart: it stands
