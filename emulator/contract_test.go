@@ -611,7 +611,7 @@ func notEstablished(c *contract) {
 		{"a value of 1001 characters", "accepted", func(p *types.PipelineDeclaration) {
 			p.Stages[0].Actions[0].Configuration["S3ObjectKey"] = strings.Repeat("k", 1001)
 		}},
-		{"51 actions in a stage", "accepted", func(p *types.PipelineDeclaration) {
+		{"51 actions in a stage", "InvalidStageDeclarationException", func(p *types.PipelineDeclaration) {
 			for i := range 50 {
 				a := p.Stages[1].Actions[0]
 				a.Name = aws.String(fmt.Sprint("Ask", i))
@@ -622,7 +622,7 @@ func notEstablished(c *contract) {
 			p.Stages[1].Actions = append(p.Stages[1].Actions, p.Stages[1].Actions[0])
 		}},
 		{"a stage without actions", "InvalidStageDeclarationException", func(p *types.PipelineDeclaration) { p.Stages[1].Actions = []types.ActionDeclaration{} }},
-		{"a source in another region", "InvalidActionDeclarationException", func(p *types.PipelineDeclaration) {
+		{"a source in another region", "InvalidStructureException", func(p *types.PipelineDeclaration) {
 			p.Stages[0].Actions[0].Region = aws.String("us-west-2")
 		}},
 		{"onFailure on the source stage", "accepted", func(p *types.PipelineDeclaration) {
