@@ -51,8 +51,11 @@ func (a *attempt) handle(ctx context.Context, in middleware.FinalizeInput, next 
 	out middleware.FinalizeOutput, md middleware.Metadata, err error,
 ) {
 	start := time.Now()
-	for _, l := range a.limiters {
+	for i, l := range a.limiters {
 		if err = l.wait(ctx); err != nil {
+			for _, paid := range a.limiters[:i] {
+				paid.refund()
+			}
 			a.observe(Attempt{Operation: a.operation, Waited: time.Since(start), Class: Canceled})
 			return out, md, err
 		}

@@ -23,7 +23,7 @@ func (r *Reader) call(ctx context.Context, op *operation, name string, body *pip
 	}
 	retryer := r.retryer
 	if op.write {
-		retryer = aws.NopRetryer{}
+		retryer, ctx = aws.NopRetryer{}, WithPurpose(ctx, Apply)
 	}
 	step := r.newAttempt(op.name, r.limitersOf(op)...)
 	err := op.send(ctx, r, retryer, func(stack *middleware.Stack) error {

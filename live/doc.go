@@ -25,6 +25,7 @@
 // # One allowance
 //
 // CodePipeline allows only a few requests a second per account and region, to all of its clients together.
-// Every attempt, the repeated ones too, waits for its turn (limiter.go). The tagging API and STS have limits
-// of their own.
+// Every attempt, the repeated ones too, waits for its turn (limiter.go). Where many wait, what a request is for
+// decides ([Purpose]): changes go before looking for drift, and that before following executions, but each gets a
+// quarter of the turns at least. The tagging API and STS have limits of their own.
 package live

@@ -168,7 +168,7 @@ func TestWriteCanceled(t *testing.T) {
 		late, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		slow := NewWriter(w.reader(func(c *Config) { c.WritesPerSecond = 0.01 }))
-		slow.writes.bucket.Allow()
+		slow.writes.tokens = 0
 		if err := slow.Delete(late, "web"); !errors.As(err, &e) || e.Class != Canceled || e.Doubt || w.calls("DeletePipeline") != 1 {
 			t.Errorf("before its turn: got %#v", err)
 		}

@@ -96,7 +96,7 @@ func Pass(ctx context.Context, in Input) *Report {
 	} else {
 		p.plan(ctx)
 		p.limit()
-		p.apply(ctx)
+		p.apply(live.WithPurpose(ctx, live.Apply)) // the checks before a write too
 		p.settleStates()
 		p.conclude()
 		p.attribute(ctx)
