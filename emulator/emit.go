@@ -48,7 +48,10 @@ func (t transition) detail() map[string]any {
 	}
 	switch t.kind {
 	case "pipeline":
-		if t.state == "STARTED" {
+		switch {
+		case t.commit != nil: // told with every state
+			detail["execution-trigger"] = t.commit
+		case t.state == "STARTED":
 			detail["execution-trigger"] = map[string]any{"trigger-type": t.trigger.Type, "trigger-detail": t.trigger.Detail}
 		}
 		if t.state == "STOPPING" && t.stop != "" {
@@ -98,6 +101,30 @@ func (t transition) tellAction(detail map[string]any) {
 	if len(outcome) > 0 {
 		detail["execution-result"] = outcome
 	}
+}
+
+// commit is what events tell of an execution that a connection started, in place of its trigger. Of the author they tell
+// as well; nobody gave the emulator one.
+type commit struct {
+	Provider   string `json:"provider-type"`
+	Connection string `json:"connection-arn"`
+	Repository string `json:"full-repository-name"`
+	Branch     string `json:"branch-name"`
+	ID         string `json:"commit-id"`
+	Message    string `json:"commit-message"`
+}
+
+func (e *execution) commit() *commit {
+	if e.trigger.Type != "WebhookV2" {
+		return nil
+	}
+	for _, a := range e.decl.Stages[0].Actions {
+		if a.ActionTypeID.Provider == connection {
+			rev := e.revisions[a.Name]
+			return &commit{"GitHub", a.Configuration["ConnectionArn"], a.Configuration["FullRepositoryId"], a.Configuration["BranchName"], rev.id, rev.summary}
+		}
+	}
+	return nil
 }
 
 // float writes a whole number as newer events do: 1.0.

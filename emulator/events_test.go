@@ -137,6 +137,25 @@ func TestEvents(t *testing.T) {
 	}
 }
 
+// TestEventsOfACommit has an execution that a connection started.
+func TestEventsOfACommit(t *testing.T) {
+	l := newListener(t, emulator.EventRule{Types: []string{"pipeline"}})
+	create(t, l.c, connected("web"))
+	l.told()
+	if _, err := l.SourceChange(emulator.Change{Account: account, Region: "eu-west-1", Pipeline: "web", Revision: "c0ffee", Summary: "fix it"}); err != nil {
+		t.Fatal(err)
+	}
+	words, bodies := l.told()
+	if strings.Join(words, ", ") != "web STARTED, web SUCCEEDED" {
+		t.Fatalf("told: %q", words)
+	}
+	for _, body := range bodies {
+		if want := `"execution-trigger":{"provider-type":"GitHub","connection-arn":"c","full-repository-name":"o/r","branch-name":"main","commit-id":"c0ffee","commit-message":"fix it"}`; !strings.Contains(body, want) {
+			t.Errorf("told as\n%s, want\n%s", body, want)
+		}
+	}
+}
+
 // TestEventsOfUpdatesAndStops checks the spellings of ends that are neither success nor failure.
 func TestEventsOfUpdatesAndStops(t *testing.T) {
 	l := newListener(t, emulator.EventRule{Types: []string{"pipeline"}})

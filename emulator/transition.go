@@ -18,6 +18,7 @@ type transition struct {
 	at        time.Time
 	started   time.Time // of what kind says
 	trigger   trigger   // of the execution
+	commit    *commit   // that the execution was started for by a connection; nil: it was not
 	stop      string    // the comment of StopPipelineExecution; empty: none
 
 	stage   string    // kinds stage and action
@@ -104,7 +105,7 @@ func (h *history) setRun(r *run, status string, at time.Time) {
 func (h *history) transition(e *execution, kind, state string, at time.Time) transition {
 	return transition{
 		scope: h.scope, pipeline: h.pipeline, execution: e.id, version: e.version, attempt: e.attempt, kind: kind, state: state,
-		at: at, trigger: e.trigger, stop: e.stopReason,
+		at: at, trigger: e.trigger, commit: e.commit(), stop: e.stopReason,
 	}
 }
 
