@@ -43,10 +43,11 @@ minute. Targets are asked side by side. AWS keeps executions for a year; the new
 each pipeline are looked at.
 
 --watch shows the table, then follows: a line for each execution that starts, ends or is
-retried, until Ctrl-C. With -o json it prints no table, and one line of JSON for each.
+retried, until Ctrl-C. With -o json it prints no table, and one line of JSON for each. It asks
+with half of the pace, one pipeline after the other: of a hundred, each about once a minute.
 
-Exit codes: 0 told, whatever became of the executions; 1 an error, or a target or pipeline
-could not be asked (the others are told).`,
+Exit codes: 0 told, whatever became of the executions, and of --watch at Ctrl-C; 1 an error, or
+a target or pipeline could not be asked (the others are told).`,
 		Example: `  plumbline runs --region us-east-1 --region eu-west-1
   plumbline runs --failed --since 24h
   plumbline runs web api --limit 0 -o json
@@ -86,12 +87,13 @@ could not be asked (the others are told).`,
 type runsQuery struct {
 	names, globs []string // of pipelines; none of both: all
 	failed       bool
+	watch        bool
 	since        time.Time // zero: at any time
 	limit, each  int       // 0: all
 }
 
 func (f *runsFlags) query(args []string, now time.Time) (runsQuery, error) {
-	q := runsQuery{names: args, globs: f.globs, failed: f.failed, limit: f.limit, each: f.each}
+	q := runsQuery{names: args, globs: f.globs, failed: f.failed, watch: f.watch, limit: f.limit, each: f.each}
 	for _, name := range args {
 		if err := onlyName(name); err != nil {
 			return q, err
@@ -146,7 +148,7 @@ func (q *runsQuery) wants(name string) bool {
 // depth is how many executions of a pipeline have to be looked at. They cost the same up to a hundred.
 func (q *runsQuery) depth() int {
 	switch {
-	case q.failed || !q.since.IsZero() || q.limit == 0 && q.each == 0:
+	case q.watch || q.failed || !q.since.IsZero() || q.limit == 0 && q.each == 0:
 		return maxRuns
 	case q.each == 0 || q.limit > 0 && q.limit < q.each:
 		return min(q.limit, maxRuns)
@@ -184,14 +186,18 @@ func (a *app) runs(ctx context.Context, f *runsFlags, q runsQuery) error {
 		return err
 	}
 	rows := choose(targets, q)
-	explainRuns(ctx, targets, rows)
+	if !f.watch || f.output != "json" {
+		explainRuns(ctx, targets, rows)
+	}
 	failures := runsFailures(targets)
-	if f.output == "json" {
+	switch {
+	case f.output == "json" && f.watch:
+	case f.output == "json":
 		err = writeJSON(a.stdout, struct {
 			Runs   []*listedRun `json:"runs"`
 			Errors []string     `json:"errors"`
 		}{rows, failures})
-	} else {
+	default:
 		a.printRuns(rows, targets, q)
 	}
 	for _, failure := range failures {
@@ -200,6 +206,9 @@ func (a *app) runs(ctx context.Context, f *runsFlags, q runsQuery) error {
 	switch {
 	case ctx.Err() != nil:
 		return codeError(exitInterrupted)
+	case f.watch:
+		a.watchRuns(ctx, f, targets, q)
+		return nil
 	case len(failures) > 0:
 		return codeError(exitError)
 	}
@@ -227,7 +236,7 @@ func choose(targets []*runsTarget, q runsQuery) []*listedRun {
 func checkRunNames(targets []*runsTarget, names []string) error {
 	var known []string
 	for _, t := range targets {
-		if t.broken.Load() > 0 {
+		if t.err != nil {
 			return nil
 		}
 		known = append(known, t.known...)

@@ -78,30 +78,30 @@ func all(targets []*runsTarget, do func(*runsTarget)) {
 	_ = group.Wait() // the functions return no errors
 }
 
-// list finds out which pipelines there are.
+// list finds out which pipelines there are. Those that were there stay where it cannot.
 func (t *runsTarget) list(ctx context.Context, q runsQuery) {
 	id, err := t.reader.Identity(ctx)
+	var found []live.Summary
 	if err == nil {
 		t.account = id.Account
-		var pipelines []live.Summary
-		pipelines, err = t.reader.Pipelines(ctx)
-		for _, p := range pipelines {
-			t.known = append(t.known, p.Name)
-			if q.wants(p.Name) {
-				t.pipelines = append(t.pipelines, p.Name)
-			}
+		found, err = t.reader.Pipelines(ctx)
+	}
+	if t.err = err; err != nil {
+		return
+	}
+	t.known, t.pipelines = nil, nil
+	for _, p := range found {
+		t.known = append(t.known, p.Name)
+		if q.wants(p.Name) {
+			t.pipelines = append(t.pipelines, p.Name)
 		}
 	}
-	t.found, t.errs = make([][]live.Execution, len(t.pipelines)), make([]error, len(t.pipelines))
 	t.total.Store(int64(len(t.pipelines)))
-	if err != nil {
-		t.err = err
-		t.broken.Add(tooBroken)
-	}
 }
 
 // ask asks for the executions of each pipeline. One that has been deleted meanwhile has none.
 func (t *runsTarget) ask(ctx context.Context, q runsQuery) {
+	t.found, t.errs = make([][]live.Execution, len(t.pipelines)), make([]error, len(t.pipelines))
 	var group errgroup.Group
 	group.SetLimit(sideBySide)
 	for i, name := range t.pipelines {
@@ -110,7 +110,10 @@ func (t *runsTarget) ask(ctx context.Context, q runsQuery) {
 				return nil
 			}
 			runs, err := t.reader.Executions(ctx, name, q.depth())
-			if err != nil && live.ClassOf(err) != live.NotFound && ctx.Err() == nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			if err != nil && live.ClassOf(err) != live.NotFound {
 				t.errs[i] = err
 				t.broken.Add(1)
 			}
@@ -126,7 +129,7 @@ func (t *runsTarget) ask(ctx context.Context, q runsQuery) {
 func explainRuns(ctx context.Context, targets []*runsTarget, rows []*listedRun) {
 	all(targets, func(t *runsTarget) {
 		for _, row := range rows {
-			if row.Target != t.Name || row.Status != "Failed" || t.broken.Load() >= tooBroken || ctx.Err() != nil {
+			if row.Target != t.Name || row.Status != "Failed" || t.err != nil || t.broken.Load() >= tooBroken || ctx.Err() != nil {
 				continue
 			}
 			failures, err := t.reader.FailedActions(ctx, row.Pipeline, row.ID)
@@ -144,7 +147,7 @@ func runsFailures(targets []*runsTarget) []string {
 	failures := []string{}
 	for _, t := range targets {
 		for _, err := range append([]error{t.err}, t.errs...) {
-			if err != nil {
+			if err != nil && live.ClassOf(err) != live.Canceled {
 				failures = append(failures, fmt.Sprintf("target %s: %v", t.Name, err))
 			}
 		}

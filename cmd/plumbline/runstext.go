@@ -10,6 +10,8 @@ import (
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
+
+	"github.com/plumbline/plumbline/execution"
 )
 
 // How wide the texts of a row may be, in characters.
@@ -57,7 +59,7 @@ func (a *app) printFailures(r *listedRun) {
 		f := &r.Failures[i]
 		a.printIndented(f.sentence())
 		if f.URL != "" {
-			a.printIndented(f.URL)
+			fmt.Fprintln(a.stdout, "    "+printable(f.URL)) // a link that is broken into lines is none
 		}
 	}
 	if len(r.Failures) == 0 && r.StatusSummary != "" && r.Status != "Succeeded" {
@@ -95,13 +97,14 @@ func runWords(rows []*listedRun) string {
 	for _, r := range rows {
 		counts[r.Status]++
 	}
-	for status, n := range counts {
-		parts = append(parts, fmt.Sprintf("%d %s", n, status))
+	for _, status := range execution.Statuses {
+		if counts[status] > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", counts[status], status))
+		}
 	}
 	if len(parts) == 0 {
 		return ""
 	}
-	slices.Sort(parts)
 	return ": " + strings.Join(parts, ", ")
 }
 
