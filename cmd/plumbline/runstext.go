@@ -155,7 +155,8 @@ func shortPrincipal(detail string) string {
 	return parts[5]
 }
 
-var commitID = regexp.MustCompile(`^[0-9a-f]{40}([0-9a-f]{24})?$`)
+// commitID is a hash: a commit, or the ETag of an object.
+var commitID = regexp.MustCompile(`^[0-9a-f]{32,64}$`)
 
 // revision says what an execution ran: of each source its revision in short, and what the commit says of itself.
 func (r *listedRun) revision() string {

@@ -76,9 +76,6 @@ func (a *app) watchRuns(ctx context.Context, f *runsFlags, targets []*runsTarget
 		w.named = w.named || t.Name != t.Region
 		w.regionWidth = max(w.regionWidth, len(t.Region))
 		w.targetWidth = max(w.targetWidth, len(t.Name))
-		for _, name := range t.pipelines {
-			w.nameWidth = max(w.nameWidth, text.StringWidthWithoutEscSequences(name))
-		}
 	}
 	if a.attended {
 		fmt.Fprintln(a.stderr, "following; Ctrl-C ends it")
@@ -180,6 +177,7 @@ func (w *runsWatch) print(c runChange) {
 	if w.terminal {
 		at = c.Time.Local().Format(time.TimeOnly)
 	}
+	w.nameWidth = max(w.nameWidth, len(c.Run.Pipeline))
 	columns := []string{at, text.Pad(printable(c.Run.Pipeline), w.nameWidth, ' '), text.Pad(c.Run.Region, w.regionWidth, ' '), w.words(c)}
 	if w.named {
 		columns = slices.Insert(columns, 2, text.Pad(printable(c.Run.Target), w.targetWidth, ' '))
