@@ -294,7 +294,7 @@ func (t *runsTarget) tell(name string, e live.Execution) *listedRun {
 	row := &listedRun{
 		Target: t.Name, Account: t.account, Region: t.Region, Pipeline: name,
 		ID: e.ID, Status: e.Status, StatusSummary: e.StatusSummary, Mode: e.Mode, Trigger: e.Trigger, TriggerDetail: e.TriggerDetail,
-		Started: e.Started, Revisions: []runRevision{}, Failures: []runFailure{},
+		Started: e.Started, Revisions: []runRevision{}, Failures: failuresOf(nil),
 	}
 	if !e.Running() && !e.Updated.IsZero() {
 		seconds := max(0, e.Updated.Sub(e.Started)).Seconds()
@@ -306,14 +306,15 @@ func (t *runsTarget) tell(name string, e live.Execution) *listedRun {
 	return row
 }
 
-func (r *listedRun) addFailures(failures []live.Failure) {
-	for _, f := range failures {
-		told := runFailure{Stage: f.Stage, Action: f.Action, Code: f.Code, Message: f.Message, URL: f.URL}
+func failuresOf(failures []live.Failure) []runFailure {
+	told := make([]runFailure, len(failures)) // so that JSON has a list, also of none
+	for i, f := range failures {
+		told[i] = runFailure{Stage: f.Stage, Action: f.Action, Code: f.Code, Message: f.Message, URL: f.URL}
 		if !f.Since.IsZero() {
-			told.Since = &f.Since
+			told[i].Since = &f.Since
 		}
-		r.Failures = append(r.Failures, told)
 	}
+	return told
 }
 
 // sentence says what failed: "GetCode/Fetch: ConfigurationError: No bucket …".
@@ -326,4 +327,12 @@ func (f *runFailure) sentence() string {
 		where += ": " + f.Code
 	}
 	return where + ": " + cmp.Or(f.Message, "AWS does not say why")
+}
+
+// told is the sentence with its time.
+func (f *runFailure) told() string {
+	if f.Since == nil {
+		return "failed: " + f.sentence()
+	}
+	return "failed at " + f.Since.UTC().Format("2006-01-02 15:04Z") + ": " + f.sentence()
 }

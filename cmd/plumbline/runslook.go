@@ -137,7 +137,7 @@ func explainRuns(ctx context.Context, targets []*runsTarget, rows []*listedRun) 
 				t.errs = append(t.errs, err)
 				t.broken.Add(1)
 			}
-			row.addFailures(failures)
+			row.Failures = failuresOf(failures)
 		}
 	})
 }

@@ -155,7 +155,7 @@ func (w *runsWatch) changes(ctx context.Context, t *runsTarget, name string, kno
 		case failed:
 			failures, err := t.reader.FailedActions(ctx, name, e.ID)
 			w.failure(ctx, t, name, err)
-			row.addFailures(failures)
+			row.Failures = failuresOf(failures)
 		}
 		if ctx.Err() == nil {
 			w.print(c)
