@@ -88,6 +88,14 @@ func TestOddReplies(t *testing.T) {
 			_, err2 := r.Running(ctx, "web")
 			return errors.Join(err, err2)
 		},
+		"ListActionExecutions": func(ctx context.Context, r *Reader) error {
+			_, err := r.FailedActions(ctx, "web", "e")
+			return err
+		},
+		"ListRuleExecutions": func(ctx context.Context, r *Reader) error {
+			_, err := r.FailedActions(ctx, "web", "e")
+			return err
+		},
 		"LookupEvents": func(ctx context.Context, r *Reader) error {
 			_, err := r.Events(ctx, "UpdatePipeline", time.Time{}, time.Time{})
 			return err
@@ -112,10 +120,13 @@ func TestOddReplies(t *testing.T) {
 			strings.ReplaceAll(doc(1), "eu-west-1", "us-east-1"), strings.ReplaceAll(doc(1), testAccount, "999999999999"), strings.ReplaceAll(doc(1), "1585622700.512", "true")},
 		"ListTagsForResource":    {`{"tags":null}`, `{"tags":[{"value":"x"}]}`},
 		"ListPipelineExecutions": {`{"pipelineExecutionSummaries":[{"status":"InProgress"}]}`, `{"pipelineExecutionSummaries":[{"pipelineExecutionId":"x"}]}`},
-		"GetPipelineState":       {`{"pipelineName":"web"}`, `{"pipelineName":"api","stageStates":[]}`, `{"pipelineName":"web","stageStates":[{}]}`},
-		"LookupEvents":           {`{"Events":null}`, `{"Events":[{}]}`, `{"Events":[{"CloudTrailEvent":{}}]}`, `{"Events":[{"CloudTrailEvent":"x"}]}`, `{"Events":[{"CloudTrailEvent":"[]"}]}`},
-		"GetCallerIdentity":      {strings.ReplaceAll(identityXML, "<Account>1", "<Account>2"), strings.ReplaceAll(identityXML, "arn:aws", "arn"), strings.ReplaceAll(identityXML, "Arn>", "A>")},
-		"GetResources":           {`{"ResourceTagMappingList":[{"Tags":[]}]}`, `{"ResourceTagMappingList":[{"ResourceARN":"x","Tags":[{"Value":"v"}]}]}`, `{"ResourceTagMappingList":[{"ResourceARN":"x"}]}`},
+		"ListActionExecutions": {`{"actionExecutionDetails":[{"pipelineExecutionId":"e","actionName":"a"}]}`, `{"actionExecutionDetails":[{"pipelineExecutionId":"e","stageName":"s"}]}`,
+			`{"actionExecutionDetails":[{"pipelineExecutionId":"another","stageName":"s","actionName":"a"}]}`},
+		"ListRuleExecutions": {`{"actionExecutionDetails":[]}`, `{"ruleExecutionDetails":[{"pipelineExecutionId":"e","stageName":"s","actionName":"a"}]}`},
+		"GetPipelineState":   {`{"pipelineName":"web"}`, `{"pipelineName":"api","stageStates":[]}`, `{"pipelineName":"web","stageStates":[{}]}`},
+		"LookupEvents":       {`{"Events":null}`, `{"Events":[{}]}`, `{"Events":[{"CloudTrailEvent":{}}]}`, `{"Events":[{"CloudTrailEvent":"x"}]}`, `{"Events":[{"CloudTrailEvent":"[]"}]}`},
+		"GetCallerIdentity":  {strings.ReplaceAll(identityXML, "<Account>1", "<Account>2"), strings.ReplaceAll(identityXML, "arn:aws", "arn"), strings.ReplaceAll(identityXML, "Arn>", "A>")},
+		"GetResources":       {`{"ResourceTagMappingList":[{"Tags":[]}]}`, `{"ResourceTagMappingList":[{"ResourceARN":"x","Tags":[{"Value":"v"}]}]}`, `{"ResourceTagMappingList":[{"ResourceARN":"x"}]}`},
 	}
 	for operation, read := range reads {
 		replies := map[string]reply{}
@@ -127,7 +138,8 @@ func TestOddReplies(t *testing.T) {
 		}
 		for name, reply := range replies {
 			synctest.Test(t, func(t *testing.T) {
-				w := newWire(t).on("ListPipelines", ok(`{"pipelines":[]}`)).on("GetResources", ok(`{"ResourceTagMappingList":[]}`)).on(operation, reply)
+				w := newWire(t).on("ListPipelines", ok(`{"pipelines":[]}`)).on("GetResources", ok(`{"ResourceTagMappingList":[]}`)).
+					on("ListActionExecutions", ok(`{"actionExecutionDetails":[]}`)).on(operation, reply)
 				err := read(t.Context(), w.reader(func(c *Config) { c.Account = testAccount }))
 				if ClassOf(err) != Unreadable {
 					t.Errorf("%s: %s: got %v", operation, name, err)
@@ -222,7 +234,8 @@ func summaries(from, to int) string {
 }
 
 func TestInventory(t *testing.T) {
-	w := newWire(t).on("ListPipelines", ok(summaries(2, 4)+`,"nextToken":"a"}`), ok(summaries(0, 2)+`,"nextToken":""}`))
+	pages := []reply{ok(summaries(2, 4) + `,"nextToken":"a"}`), ok(summaries(0, 2) + `,"nextToken":""}`)}
+	w := newWire(t).on("ListPipelines", pages...)
 	const prefix = "arn:aws:codepipeline:eu-west-1:111122223333:"
 	w.on("GetResources",
 		ok(`{"ResourceTagMappingList":[{"ResourceARN":"`+prefix+`p0000","Tags":[{"Key":"a","Value":"b"}]}],"PaginationToken":"x"}`),
@@ -233,6 +246,12 @@ func TestInventory(t *testing.T) {
 			{"ResourceARN":"arn:aws:codepipeline:us-east-1:111122223333:p0002","Tags":[]},
 			{"ResourceARN":"arn:aws:codepipeline:eu-west-1:999999999999:p0002","Tags":[]}],"PaginationToken":null}`))
 	r := w.reader()
+	first, err := r.Pipelines(t.Context())
+	if err != nil || len(first) != 4 || first[0].Name != "p0000" || first[0].Tags != nil || w.calls("GetResources") != 0 {
+		t.Errorf("without tags: %+v, %v", first, err)
+	}
+	w.bodies = map[string][]string{}
+	w.on("ListPipelines", pages...)
 	got, err := r.Inventory(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -449,6 +468,7 @@ func FuzzReply(f *testing.F) {
 			_, _ = itemsIn(reply, "pipelineExecutionSummaries", executionIn)
 			_, _ = itemsIn(reply, "ResourceTagMappingList", resourceIn)
 			_, _ = tagsIn(reply, "tags", tagIn("key", "value"))
+			_, _ = itemsIn(reply, "actionExecutionDetails", runsOf(opListActions, "", "actionName", "web", "e").item)
 			_ = runningIn(reply.List("stageStates"))
 			reply.Walk(func(n *pipeline.Node) { _, _ = timestamp(n) })
 		}

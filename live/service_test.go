@@ -198,6 +198,13 @@ func TestEmulatorExecutions(t *testing.T) {
 	if len(ended) != 1 || ended[0].Status != "Failed" {
 		t.Errorf("executions %+v", ended)
 	}
+	failed := must[[]live.Failure](t)(w.FailedActions(ctx, "web", ended[0].ID))
+	if len(failed) != 1 || failed[0].Stage != "Source" || failed[0].Action != "Source" || failed[0].Code != "ConfigurationError" ||
+		failed[0].Message != "no such bucket" || failed[0].ExecutionID != ended[0].ID || !failed[0].Since.Equal(ended[0].Updated) {
+		t.Errorf("failed %+v", failed)
+	}
+	_, err := w.FailedActions(ctx, "web", "00000000-0000-0000-0000-000000000000")
+	wantClass(t, err, live.NotFound)
 	failures := must[[]live.Failure](t)(w.Failures(ctx, "web"))
 	if len(failures) != 1 || failures[0].Since.IsZero() || failures[0].ExecutionID != ended[0].ID ||
 		failures[0].Stage+"/"+failures[0].Action+" "+failures[0].Code+": "+failures[0].Message != "Source/Source ConfigurationError: no such bucket" {

@@ -241,7 +241,23 @@ func (p *patient) reads(ctx context.Context) {
 			return f
 		})
 	}
+	const actions = "codepipeline:ListActionExecutions"
+	p.check(ctx, actions, func(ctx context.Context) finding {
+		_, err := p.aws.FailedActions(ctx, p.name, noExecution)
+		if live.ClassOf(err) == live.NotFound {
+			return fine("allowed; asked about an execution that does not exist")
+		}
+		f := p.allowed(actions, err)
+		if f.Result == verdictFailed {
+			f.Result = verdictWarning
+			f.Detail += "; of an execution that failed it is not told what in it did"
+		}
+		return f
+	})
 }
+
+// noExecution is an id that no execution has.
+const noExecution = "00000000-0000-0000-0000-000000000000"
 
 // actors asks whether CloudTrail tells who changed pipelines. Everything else works without it.
 func (p *patient) actors(ctx context.Context) {

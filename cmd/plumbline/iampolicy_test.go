@@ -249,7 +249,11 @@ func everyMethod(t *testing.T, region string) {
 	p, readErr := r.Pipeline(ctx, "web")
 	_, versionErr := r.PipelineVersion(ctx, "web", 1)
 	_, tagsErr := r.Tags(ctx, "web")
-	_, executionsErr := r.Executions(ctx, "web", 1)
+	executions, executionsErr := r.Executions(ctx, "web", 1)
+	if len(executions) == 0 {
+		t.Fatal("web has no executions", executionsErr)
+	}
+	_, failedErr := r.FailedActions(ctx, "web", executions[0].ID)
 	_, runningErr := r.Running(ctx, "web")
 	_, typesErr := r.Types(ctx)
 	_, failuresErr := r.Failures(ctx, "web")
@@ -260,7 +264,7 @@ func everyMethod(t *testing.T, region string) {
 	untagErr := w.Untag(ctx, "web", []string{"a"})
 	_, updateErr := w.Update(ctx, p.Declaration)
 	deleteErr := w.Delete(ctx, "web")
-	if err := errors.Join(inventoryErr, readErr, versionErr, tagsErr, executionsErr, runningErr, typesErr, failuresErr, secretErr, parameterErr, eventsErr, tagErr, untagErr, updateErr, deleteErr); err != nil {
+	if err := errors.Join(inventoryErr, readErr, versionErr, tagsErr, executionsErr, failedErr, runningErr, typesErr, failuresErr, secretErr, parameterErr, eventsErr, tagErr, untagErr, updateErr, deleteErr); err != nil {
 		t.Error(err)
 	}
 }

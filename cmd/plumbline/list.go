@@ -169,13 +169,7 @@ func sourcesOr(sources []string, tags map[string]string) []string {
 }
 
 func (a *app) printList(rows []listed) {
-	t := table.NewWriter()
-	t.SetStyle(table.StyleDefault)
-	t.Style().Options = table.OptionsNoBordersAndSeparators
-	t.Style().Box.PaddingLeft = ""
-	t.Style().Box.PaddingRight = "  "
-	t.Style().Format.Header = text.FormatUpper
-	t.AppendHeader(table.Row{"region", "account", "name", "version", "type", "mode", "updated", "whose"})
+	t := newTable("region", "account", "name", "version", "type", "mode", "updated", "whose")
 	for _, r := range rows {
 		whose := string(r.Ownership)
 		switch {
@@ -190,6 +184,18 @@ func (a *app) printList(rows []listed) {
 		fmt.Fprintln(a.stdout, strings.TrimRight(line, " \n"))
 	}
 	fmt.Fprintln(a.stderr, count(len(rows), "pipeline")+ownershipWords(rows))
+}
+
+// newTable begins a table without lines.
+func newTable(header ...any) table.Writer {
+	t := table.NewWriter()
+	t.SetStyle(table.StyleDefault)
+	t.Style().Options = table.OptionsNoBordersAndSeparators
+	t.Style().Box.PaddingLeft = ""
+	t.Style().Box.PaddingRight = "  "
+	t.Style().Format.Header = text.FormatUpper
+	t.AppendHeader(header)
+	return t
 }
 
 // ownershipWords sums up whose pipelines are: ": 3 managed, 1 foreign".

@@ -28,6 +28,7 @@ func main() {
 	code := run(ctx, os.Args[1:], &app{
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, environ: os.Environ(),
 		terminal: term.IsTerminal(int(os.Stdout.Fd())), answers: term.IsTerminal(int(os.Stdin.Fd())),
+		attended: term.IsTerminal(int(os.Stderr.Fd())), width: width(),
 	})
 	stop()
 	os.Exit(code)
@@ -49,8 +50,19 @@ type app struct {
 	getenv         func(string) string
 	environ        []string
 	terminal       bool // stdout is one
+	width          int  // of that terminal, in characters; 0 where it is not known
 	answers        bool // stdin is one: there is somebody to ask
+	attended       bool // stderr is one: somebody sees how far it is
 	colour         bool
+}
+
+// width returns how wide the terminal is; 0 where there is none.
+func width() int {
+	w, _, err := term.GetSize(int(os.Stdout.Fd()))
+	if err != nil {
+		return 0
+	}
+	return w
 }
 
 // codeError is an error that says nothing: the command has reported all there is and only the code is left.
@@ -139,7 +151,7 @@ var commandGroups = []struct {
 	commands []func(*app) *cobra.Command
 }{
 	{"Files", []func(*app) *cobra.Command{validateCommand, fmtCommand, explainCommand, schemaCommand}},
-	{"Fleet", []func(*app) *cobra.Command{planCommand, applyCommand, whyCommand, listCommand, importCommand, adoptCommand, releaseCommand}},
+	{"Fleet", []func(*app) *cobra.Command{planCommand, applyCommand, whyCommand, listCommand, runsCommand, importCommand, adoptCommand, releaseCommand}},
 	{"Record", []func(*app) *cobra.Command{historyCommand, restoreCommand, suspendCommand, resumeCommand}},
 	{"Daemon", []func(*app) *cobra.Command{runCommand, statusCommand, doctorCommand, configCommand, iamPolicyCommand}},
 	{"Try it out", []func(*app) *cobra.Command{demoCommand, emulatorCommand}},

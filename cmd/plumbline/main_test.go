@@ -42,17 +42,18 @@ func TestScripts(t *testing.T) {
 
 // scriptCommands are what a script can do besides running the program.
 var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
-	"commit":  cmdCommit,
-	"control": cmdControl,
-	"calls":   cmdCalls,
-	"replace": cmdReplace,
-	"api":     cmdAPI,
-	"edit":    cmdEdit,
-	"detach":  cmdDetach,
-	"untimed": cmdUntimed,
-	"hold":    cmdHold,
-	"private": cmdPrivate,
-	"mode":    cmdMode,
+	"commit":   cmdCommit,
+	"control":  cmdControl,
+	"calls":    cmdCalls,
+	"replace":  cmdReplace,
+	"api":      cmdAPI,
+	"edit":     cmdEdit,
+	"detach":   cmdDetach,
+	"untimed":  cmdUntimed,
+	"timeless": cmdTimeless,
+	"hold":     cmdHold,
+	"private":  cmdPrivate,
+	"mode":     cmdMode,
 }
 
 // example is the document that this project began from. It is not part of the repository.
@@ -147,8 +148,11 @@ func cmdPrivate(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// control METHOD PATH [BODY] talks to the emulator's control interface: faults, outcomes, calls.
+// control METHOD PATH [BODY] talks to the emulator's control interface: faults, outcomes, calls. A body @FILE is in a file.
 func cmdControl(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) == 3 && strings.HasPrefix(args[2], "@") {
+		args[2] = ts.ReadFile(args[2][1:])
+	}
 	_, err := control(ts.Getenv("ENDPOINT"), args...)
 	ts.Check(err)
 }
@@ -208,6 +212,26 @@ func cmdReplace(ts *testscript.TestScript, _ bool, args []string) {
 func cmdUntimed(ts *testscript.TestScript, _ bool, args []string) {
 	text := regexp.MustCompile(`(?m)^ *"(started|finished|at|commit|commitTime)": .*\n`).ReplaceAllString(ts.ReadFile(args[0]), "")
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]+".json"), []byte(text), 0o600))
+}
+
+// changing are parts of an output that are new each time, and what stands for them in a golden file.
+var changing = []struct {
+	pattern *regexp.Regexp
+	with    string
+}{
+	{regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`), "EXECUTION"},
+	{regexp.MustCompile(`20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z`), "2006-01-02T15:04:05Z"},
+	{regexp.MustCompile(`\b[0-9a-f]{8}\b`), "COMMIT"},
+	{regexp.MustCompile(`("durationSeconds": )[0-9.]+`), "${1}0"},
+}
+
+// timeless FROM TO copies an output without what is new each time.
+func cmdTimeless(ts *testscript.TestScript, _ bool, args []string) {
+	text := ts.ReadFile(args[0])
+	for _, c := range changing {
+		text = c.pattern.ReplaceAllString(text, c.with)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(text), 0o600))
 }
 
 // api REGION OPERATION BODY makes an API call as ann does in the console, with $ACCOUNT for its account where that is set.

@@ -221,7 +221,7 @@ func (s *terminal) run(text string) (output, code string) {
 // check runs a command and compares. What looks at the work of the daemon is asked again until the daemon is there.
 func (s *terminal) check(c command) {
 	s.t.Helper()
-	looks := regexp.MustCompile(`^plumbline (list|status)`).MatchString(c.text)
+	looks := regexp.MustCompile(`^plumbline (list|runs|status)`).MatchString(c.text)
 	deadline := time.Now().Add(30 * time.Second)
 	for {
 		output, code := s.run(c.text)

@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
+	"github.com/plumbline/plumbline/config"
 	"github.com/plumbline/plumbline/pipeline"
 	"github.com/plumbline/plumbline/sync"
 	"github.com/plumbline/plumbline/web"
@@ -20,7 +22,8 @@ func whyCommand(a *app) *cobra.Command {
 		Use:   "why PIPELINE",
 		Short: "Say why a pipeline is as it is, and what to do",
 		Long: `Say in one sentence for each target what state a pipeline is in, since when, why (which
-commit, who in AWS, what differs), and what to do next.
+commit, who in AWS, what differs), and what to do next; below it what has failed in its
+stages since they last passed, with the words of AWS.
 
 The daemon of the configuration is asked first, because it knows since when; where none
 answers within a second, or flags ask about something else than it looks at, a plan is
@@ -68,6 +71,7 @@ type explanationTarget struct {
 	Sentence string               `json:"sentence"`
 	State    *sync.StateDocument  `json:"state"`  // null where the target has no such pipeline, or cannot be seen
 	Change   *sync.ChangeDocument `json:"change"` // null where none is due
+	Failures []runFailure         `json:"failures"`
 }
 
 func (a *app) why(ctx context.Context, f *passFlags, name string) error {
@@ -85,13 +89,51 @@ func (a *app) why(ctx context.Context, f *passFlags, name string) error {
 		document, e.From = &d, "plan"
 	}
 	e.Targets = explain(document, name)
+	a.whyFailed(ctx, &f.worldFlags, name, e.Targets)
 	if f.output == "json" {
 		return writeJSON(a.stdout, e)
 	}
 	for _, t := range e.Targets {
 		fmt.Fprintf(a.stdout, "%s.\n", printable(strings.TrimSuffix(t.Sentence, ".")))
+		for i := range t.Failures {
+			a.printIndented(t.Failures[i].told())
+		}
 	}
 	return nil
+}
+
+// whyFailed adds what has failed in the executions of the pipeline: one call for each target that has it. Where that cannot
+// be read in time, the rest is no less true.
+func (a *app) whyFailed(ctx context.Context, f *worldFlags, name string, targets []explanationTarget) {
+	cfg, err := a.settings(f)
+	if err != nil {
+		return // a plan would have told
+	}
+	chosen, err := a.chooseTargets(f, cfg)
+	if err != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	var group errgroup.Group
+	for i := range targets {
+		t := &targets[i]
+		t.Failures = []runFailure{}
+		of := slices.IndexFunc(chosen, func(c config.Target) bool { return c.Name == t.Target })
+		if of < 0 || t.State == nil || t.State.Status == sync.StatusMissing || t.State.Status == sync.StatusUnknown {
+			continue
+		}
+		group.Go(func() error {
+			r, err := a.reader(ctx, f, cfg, chosen[of], readerOptions{})
+			if err != nil {
+				return err
+			}
+			failures, err := r.Failures(ctx, name)
+			t.Failures = append(t.Failures, failuresOf(failures)...)
+			return err
+		})
+	}
+	_ = group.Wait()
 }
 
 // onlyName refuses a file or folder, which other commands take.
