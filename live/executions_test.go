@@ -2,6 +2,7 @@ package live
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -40,7 +41,7 @@ func TestExecutions(t *testing.T) {
 		w.on("ListPipelineExecutions", list("n", run("3", "Succeeded")), list("", run("2", "Failed")))
 		got, err := r.Executions(t.Context(), "web", 0)
 		want := Execution{ID: "2", Status: "Failed", Mode: "SUPERSEDED", Started: time.Unix(1, 0).UTC(), Updated: time.UnixMilli(2500).UTC(), Trigger: "Webhook", TriggerDetail: "w"}
-		if err != nil || len(got) != 2 || got[1] != want {
+		if err != nil || len(got) != 2 || !reflect.DeepEqual(got[1], want) {
 			t.Errorf("two pages: %+v, %v", got, err)
 		}
 		w.on("ListPipelineExecutions", list("n", run("3", "Succeeded"))).on("GetPipelineState", ok(stateReply))
