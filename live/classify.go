@@ -63,11 +63,12 @@ var classes = map[string]Class{
 	"SubscriptionRequired":       Credentials,
 	"RegionDisabled":             Credentials,
 
-	"PipelineNotFound":         NotFound,
-	"PipelineVersionNotFound":  NotFound,
-	"ResourceNotFound":         NotFound,
-	"ParameterNotFound":        NotFound,
-	"ParameterVersionNotFound": NotFound,
+	"PipelineNotFound":          NotFound,
+	"PipelineVersionNotFound":   NotFound,
+	"PipelineExecutionNotFound": NotFound,
+	"ResourceNotFound":          NotFound,
+	"ParameterNotFound":         NotFound,
+	"ParameterVersionNotFound":  NotFound,
 
 	"PipelineNameInUse": NameInUse,
 

@@ -26,6 +26,8 @@ var (
 	opGetPipeline    = pipelineOperation("GetPipeline", "reading pipeline", (*codepipeline.Client).GetPipeline)
 	opGetState       = pipelineOperation("GetPipelineState", "reading the state of pipeline", (*codepipeline.Client).GetPipelineState)
 	opListExecutions = pipelineOperation("ListPipelineExecutions", "listing executions of pipeline", (*codepipeline.Client).ListPipelineExecutions, isList)
+	opListActions    = pipelineOperation("ListActionExecutions", "listing runs of actions of pipeline", (*codepipeline.Client).ListActionExecutions, isList)
+	opListRuleRuns   = pipelineOperation("ListRuleExecutions", "listing runs of rules of pipeline", (*codepipeline.Client).ListRuleExecutions, isList)
 	opListTags       = pipelineOperation("ListTagsForResource", "reading tags of pipeline", (*codepipeline.Client).ListTagsForResource)
 	opListTypes      = pipelineOperation("ListActionTypes", "listing action types", (*codepipeline.Client).ListActionTypes, isList, isUnchecked, isAny)
 	opListRules      = pipelineOperation("ListRuleTypes", "listing rule types", (*codepipeline.Client).ListRuleTypes, isList, isUnchecked, isAny)
@@ -37,7 +39,7 @@ var (
 )
 
 // operations are all that this package ever calls, by name.
-var operations = byName(opListPipelines, opGetPipeline, opGetState, opListExecutions, opListTags, opListTypes, opListRules,
+var operations = byName(opListPipelines, opGetPipeline, opGetState, opListExecutions, opListActions, opListRuleRuns, opListTags, opListTypes, opListRules,
 	opCreate, opUpdate, opDelete, opTag, opUntag, opGetResources, opGetCallerIdentity, opAssumeRole, opLookupEvents,
 	opDescribeSecret, opGetSecretValue, opGetParameter)
 

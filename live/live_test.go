@@ -88,6 +88,14 @@ func TestOddReplies(t *testing.T) {
 			_, err2 := r.Running(ctx, "web")
 			return errors.Join(err, err2)
 		},
+		"ListActionExecutions": func(ctx context.Context, r *Reader) error {
+			_, err := r.FailedActions(ctx, "web", "e")
+			return err
+		},
+		"ListRuleExecutions": func(ctx context.Context, r *Reader) error {
+			_, err := r.FailedActions(ctx, "web", "e")
+			return err
+		},
 		"LookupEvents": func(ctx context.Context, r *Reader) error {
 			_, err := r.Events(ctx, "UpdatePipeline", time.Time{}, time.Time{})
 			return err
@@ -112,10 +120,13 @@ func TestOddReplies(t *testing.T) {
 			strings.ReplaceAll(doc(1), "eu-west-1", "us-east-1"), strings.ReplaceAll(doc(1), testAccount, "999999999999"), strings.ReplaceAll(doc(1), "1585622700.512", "true")},
 		"ListTagsForResource":    {`{"tags":null}`, `{"tags":[{"value":"x"}]}`},
 		"ListPipelineExecutions": {`{"pipelineExecutionSummaries":[{"status":"InProgress"}]}`, `{"pipelineExecutionSummaries":[{"pipelineExecutionId":"x"}]}`},
-		"GetPipelineState":       {`{"pipelineName":"web"}`, `{"pipelineName":"api","stageStates":[]}`, `{"pipelineName":"web","stageStates":[{}]}`},
-		"LookupEvents":           {`{"Events":null}`, `{"Events":[{}]}`, `{"Events":[{"CloudTrailEvent":{}}]}`, `{"Events":[{"CloudTrailEvent":"x"}]}`, `{"Events":[{"CloudTrailEvent":"[]"}]}`},
-		"GetCallerIdentity":      {strings.ReplaceAll(identityXML, "<Account>1", "<Account>2"), strings.ReplaceAll(identityXML, "arn:aws", "arn"), strings.ReplaceAll(identityXML, "Arn>", "A>")},
-		"GetResources":           {`{"ResourceTagMappingList":[{"Tags":[]}]}`, `{"ResourceTagMappingList":[{"ResourceARN":"x","Tags":[{"Value":"v"}]}]}`, `{"ResourceTagMappingList":[{"ResourceARN":"x"}]}`},
+		"ListActionExecutions": {`{"actionExecutionDetails":[{"pipelineExecutionId":"e","actionName":"a"}]}`, `{"actionExecutionDetails":[{"pipelineExecutionId":"e","stageName":"s"}]}`,
+			`{"actionExecutionDetails":[{"pipelineExecutionId":"another","stageName":"s","actionName":"a"}]}`},
+		"ListRuleExecutions": {`{"actionExecutionDetails":[]}`, `{"ruleExecutionDetails":[{"pipelineExecutionId":"e","stageName":"s","actionName":"a"}]}`},
+		"GetPipelineState":   {`{"pipelineName":"web"}`, `{"pipelineName":"api","stageStates":[]}`, `{"pipelineName":"web","stageStates":[{}]}`},
+		"LookupEvents":       {`{"Events":null}`, `{"Events":[{}]}`, `{"Events":[{"CloudTrailEvent":{}}]}`, `{"Events":[{"CloudTrailEvent":"x"}]}`, `{"Events":[{"CloudTrailEvent":"[]"}]}`},
+		"GetCallerIdentity":  {strings.ReplaceAll(identityXML, "<Account>1", "<Account>2"), strings.ReplaceAll(identityXML, "arn:aws", "arn"), strings.ReplaceAll(identityXML, "Arn>", "A>")},
+		"GetResources":       {`{"ResourceTagMappingList":[{"Tags":[]}]}`, `{"ResourceTagMappingList":[{"ResourceARN":"x","Tags":[{"Value":"v"}]}]}`, `{"ResourceTagMappingList":[{"ResourceARN":"x"}]}`},
 	}
 	for operation, read := range reads {
 		replies := map[string]reply{}
@@ -127,7 +138,8 @@ func TestOddReplies(t *testing.T) {
 		}
 		for name, reply := range replies {
 			synctest.Test(t, func(t *testing.T) {
-				w := newWire(t).on("ListPipelines", ok(`{"pipelines":[]}`)).on("GetResources", ok(`{"ResourceTagMappingList":[]}`)).on(operation, reply)
+				w := newWire(t).on("ListPipelines", ok(`{"pipelines":[]}`)).on("GetResources", ok(`{"ResourceTagMappingList":[]}`)).
+					on("ListActionExecutions", ok(`{"actionExecutionDetails":[]}`)).on(operation, reply)
 				err := read(t.Context(), w.reader(func(c *Config) { c.Account = testAccount }))
 				if ClassOf(err) != Unreadable {
 					t.Errorf("%s: %s: got %v", operation, name, err)
@@ -449,6 +461,7 @@ func FuzzReply(f *testing.F) {
 			_, _ = itemsIn(reply, "pipelineExecutionSummaries", executionIn)
 			_, _ = itemsIn(reply, "ResourceTagMappingList", resourceIn)
 			_, _ = tagsIn(reply, "tags", tagIn("key", "value"))
+			_, _ = itemsIn(reply, "actionExecutionDetails", runsOf(opListActions, "", "actionName", "web", "e").item)
 			_ = runningIn(reply.List("stageStates"))
 			reply.Walk(func(n *pipeline.Node) { _, _ = timestamp(n) })
 		}

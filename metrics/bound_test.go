@@ -38,8 +38,8 @@ func (b *bench) total() int {
 }
 
 var operationNames = []string{
-	"ListPipelines", "GetPipeline", "GetPipelineState", "ListPipelineExecutions", "ListTagsForResource", "CreatePipeline", "UpdatePipeline",
-	"DeletePipeline", "TagResource", "UntagResource", "GetResources", "GetCallerIdentity", "AssumeRole",
+	"ListPipelines", "GetPipeline", "GetPipelineState", "ListPipelineExecutions", "ListActionExecutions", "ListRuleExecutions", "ListTagsForResource",
+	"CreatePipeline", "UpdatePipeline", "DeletePipeline", "TagResource", "UntagResource", "GetResources", "GetCallerIdentity", "AssumeRole",
 	"DescribeSecret", "GetSecretValue", "GetParameter", "LookupEvents", "ListActionTypes", "ListRuleTypes",
 }
 
@@ -198,7 +198,7 @@ func TestTheListsAreWhole(t *testing.T) {
 		if lit, ok := n.(*ast.BasicLit); ok && lit.Kind == token.STRING {
 			if s, err := strconv.Unquote(lit.Value); err == nil && slices.ContainsFunc([]string{"List", "Get", "Create", "Update", "Delete", "Tag", "Untag", "Assume", "Describe", "Lookup"}, func(verb string) bool {
 				rest, ok := strings.CutPrefix(s, verb)
-				return ok && slices.ContainsFunc([]string{"Pipeline", "Resource", "CallerIdentity", "Role", "TagsFor", "Secret", "Parameter", "Events", "ActionTypes", "RuleTypes"}, func(noun string) bool { return strings.HasPrefix(rest, noun) })
+				return ok && slices.ContainsFunc([]string{"Pipeline", "Resource", "CallerIdentity", "Role", "TagsFor", "Secret", "Parameter", "Events", "ActionTypes", "RuleTypes", "ActionExecutions", "RuleExecutions"}, func(noun string) bool { return strings.HasPrefix(rest, noun) })
 			}) {
 				found[s] = true
 			}

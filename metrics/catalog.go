@@ -133,7 +133,7 @@ var (
 )
 
 // operations is how many different ones plumbline asks of AWS; a test counts them in package live.
-const operations = 19
+const operations = 21
 
 // one is the first version.
 const one = "0.1.0"
