@@ -2,6 +2,7 @@ package live
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/plumbline/plumbline/pipeline"
@@ -24,7 +25,7 @@ type Execution struct {
 type Revision struct {
 	Action  string // the source action's name
 	ID      string // a commit, an object's version, an image's digest
-	Summary string // of a commit its message; "" where the service did not say
+	Summary string // of a commit the first line of its message; "" where the service did not say
 	URL     string
 }
 
@@ -99,7 +100,7 @@ func executionIn(n *pipeline.Node) (e Execution, err error) {
 	for _, rev := range n.List("sourceRevisions") {
 		e.Revisions = append(e.Revisions, Revision{
 			Action: rev.Str("actionName"), ID: clean(rev.Str("revisionId")),
-			Summary: clean(rev.Str("revisionSummary")), URL: clean(rev.Str("revisionUrl")),
+			Summary: clean(firstLine(rev.Str("revisionSummary"))), URL: clean(rev.Str("revisionUrl")),
 		})
 	}
 	e.Started = timeIn(n, "startTime", &err)
@@ -108,6 +109,18 @@ func executionIn(n *pipeline.Node) (e Execution, err error) {
 		return e, unreadable("an execution without id or status")
 	}
 	return e, err
+}
+
+// firstLine returns the first line of a revision's summary. A connection wraps the message of the commit in JSON:
+// {"ProviderType":"GitHub","CommitMessage":"Fix it"}.
+func firstLine(summary string) string {
+	if strings.HasPrefix(summary, "{") {
+		if n, err := pipeline.Decode([]byte(summary)); err == nil && n.Str("CommitMessage") != "" {
+			summary = n.Str("CommitMessage")
+		}
+	}
+	line, _, _ := strings.Cut(strings.TrimSpace(summary), "\n")
+	return strings.TrimSpace(line)
 }
 
 // state reads GetPipelineState and returns its stages.

@@ -68,6 +68,25 @@ const stateReply = `{"pipelineName":"web","stageStates":[
 	 "latestExecution":{"pipelineExecutionId":"e1","status":"Failed"},"beforeEntryConditionState":{"latestExecution":{"status":"Failed","summary":"alarm is on"}}},
 	{"stageName":"Never"}]}`
 
+// What a revision is called, in the forms that the service has for it.
+func TestRevisions(t *testing.T) {
+	w := newWire(t).on("ListPipelineExecutions", ok(`{"pipelineExecutionSummaries":[{"pipelineExecutionId":"e","status":"Succeeded","sourceRevisions":[
+		{"actionName":"Code","revisionId":"4f2c","revisionUrl":"https://c","revisionSummary":"{\"ProviderType\":\"GitHub\",\"CommitMessage\":\"Fix the page\\n\\nAt last.\"}"},
+		{"actionName":"Old","revisionId":"5a","revisionSummary":"Update\nmore"},
+		{"actionName":"Bucket","revisionId":"v1","revisionSummary":"Amazon S3 version id: v1"},
+		{"actionName":"Odd","revisionId":"x","revisionSummary":"{broken"}]}]}`))
+	got, err := w.reader().Executions(t.Context(), "web", 1)
+	if err != nil || len(got) != 1 {
+		t.Fatal(got, err)
+	}
+	if diff := cmp.Diff([]Revision{
+		{Action: "Code", ID: "4f2c", Summary: "Fix the page", URL: "https://c"}, {Action: "Old", ID: "5a", Summary: "Update"},
+		{Action: "Bucket", ID: "v1", Summary: "Amazon S3 version id: v1"}, {Action: "Odd", ID: "x", Summary: "{broken"},
+	}, got[0].Revisions); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // A service that knows no executions runs none; AWS itself always knows them.
 func TestRunningUnsupported(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -39,10 +39,7 @@ func (r *Reader) Inventory(ctx context.Context) (Inventory, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	tagged := make(chan taggedPipelines, 1)
 	go func() { tagged <- r.taggedPipelines(ctx) }()
-	found, calls, err := pipelineListing.all(ctx, r)
-	if err == nil {
-		err = r.sortUnique(ctx, found)
-	}
+	found, calls, err := r.listPipelines(ctx)
 	if err != nil {
 		cancel()
 	}
@@ -61,6 +58,20 @@ func (r *Reader) Inventory(ctx context.Context) (Inventory, error) {
 		found[i].Tags = tags.byName[found[i].Name]
 	}
 	return Inventory{Pipelines: found, TagsErr: tags.err, Calls: calls + tags.calls}, nil
+}
+
+// Pipelines lists all pipelines, by name and without their tags. Like [Reader.Inventory] it is whole or an error.
+func (r *Reader) Pipelines(ctx context.Context) ([]Summary, error) {
+	found, _, err := r.listPipelines(ctx)
+	return found, err
+}
+
+func (r *Reader) listPipelines(ctx context.Context) (found []Summary, pages int, err error) {
+	found, pages, err = pipelineListing.all(ctx, r)
+	if err == nil {
+		err = r.sortUnique(ctx, found)
+	}
+	return found, pages, err
 }
 
 var pipelineListing = listing[Summary]{

@@ -234,7 +234,8 @@ func summaries(from, to int) string {
 }
 
 func TestInventory(t *testing.T) {
-	w := newWire(t).on("ListPipelines", ok(summaries(2, 4)+`,"nextToken":"a"}`), ok(summaries(0, 2)+`,"nextToken":""}`))
+	pages := []reply{ok(summaries(2, 4) + `,"nextToken":"a"}`), ok(summaries(0, 2) + `,"nextToken":""}`)}
+	w := newWire(t).on("ListPipelines", pages...)
 	const prefix = "arn:aws:codepipeline:eu-west-1:111122223333:"
 	w.on("GetResources",
 		ok(`{"ResourceTagMappingList":[{"ResourceARN":"`+prefix+`p0000","Tags":[{"Key":"a","Value":"b"}]}],"PaginationToken":"x"}`),
@@ -245,6 +246,12 @@ func TestInventory(t *testing.T) {
 			{"ResourceARN":"arn:aws:codepipeline:us-east-1:111122223333:p0002","Tags":[]},
 			{"ResourceARN":"arn:aws:codepipeline:eu-west-1:999999999999:p0002","Tags":[]}],"PaginationToken":null}`))
 	r := w.reader()
+	first, err := r.Pipelines(t.Context())
+	if err != nil || len(first) != 4 || first[0].Name != "p0000" || first[0].Tags != nil || w.calls("GetResources") != 0 {
+		t.Errorf("without tags: %+v, %v", first, err)
+	}
+	w.bodies = map[string][]string{}
+	w.on("ListPipelines", pages...)
 	got, err := r.Inventory(t.Context())
 	if err != nil {
 		t.Fatal(err)
