@@ -23,6 +23,7 @@ type Report struct {
 	Visit                   time.Duration // within which every pipeline is looked at, as the budget allows; 0 until that is known
 	Pipelines               []*Pipeline   // all that the target has, by name
 	Ends                    []End         // counted since the report before: each end of each execution is in one report
+	QueueErr                error         // why events cannot be read, so that AWS is asked as if there were none; nil else
 }
 
 // Pipeline is what is known of the executions of one pipeline.
@@ -30,7 +31,7 @@ type Pipeline struct {
 	Name    string
 	Visited time.Time    // when it was last looked at, or an event told of it; zero for never
 	Err     error        // why the last look failed; what is told is from before
-	Runs    []*Run       // newest first, 20 at most
+	Runs    []*Run       // newest first: 20, and older ones that still run
 	Stages  []live.Stage // in their order; without executions in PARALLEL mode
 
 	LastSuccess         time.Time // when an execution last succeeded; zero where none is known to

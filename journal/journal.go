@@ -118,8 +118,9 @@ func Open(dir string) (*Journal, error) {
 		return nil, err
 	}
 	j.size, j.limit = size, maxSize
-	if left, err := filepath.Glob(filepath.Join(dir, "journal-*.tmp")); err == nil {
-		for _, name := range left { // of a compaction that was cut short
+	for _, pattern := range []string{"journal-*.tmp", "counted-*.tmp"} { // of a compaction or a saving that was cut short
+		left, _ := filepath.Glob(filepath.Join(dir, pattern))
+		for _, name := range left {
 			_ = os.Remove(name)
 		}
 	}

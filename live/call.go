@@ -47,6 +47,8 @@ func (r *Reader) limitersOf(op *operation) []*limiter {
 		return []*limiter{r.vault}
 	case op.service == trailService:
 		return []*limiter{r.lookups}
+	case op.service == queueService:
+		return []*limiter{r.polls}
 	case op.service == stsService:
 		return []*limiter{r.identities}
 	case op.write:

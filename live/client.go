@@ -19,6 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/codepipeline"
 	"github.com/aws/aws-sdk-go-v2/service/resourcegroupstaggingapi"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go/logging"
@@ -80,7 +81,8 @@ const (
 	taggingPerSecond, taggingBurst = 5, 10
 	stsPerSecond, stsBurst         = 2, 5
 	secretsPerSecond, secretsBurst = 5, 10 // of Secrets Manager and Parameter Store together
-	lookupsPerSecond, lookupsBurst = 2, 1  // what CloudTrail allows; our limiter gives way to other clients when throttled
+	queuesPerSecond, queuesBurst   = 20, 20
+	lookupsPerSecond, lookupsBurst = 2, 1 // what CloudTrail allows; our limiter gives way to other clients when throttled
 )
 
 // Reader reads one target. It is safe for concurrent use.
@@ -92,12 +94,14 @@ type Reader struct {
 	secrets    *secretsmanager.Client
 	parameters *ssm.Client
 	trail      *cloudtrail.Client
+	queues     *sqs.Client
 	retryer    aws.Retryer // of reads
 	emulated   bool        // CodePipeline is asked at an address that is not AWS's
 
 	common, writes, tags, identities *limiter
 	vault                            *limiter // of what keeps secrets
 	lookups                          *limiter // of CloudTrail
+	polls                            *limiter // of SQS
 	identity                         identityCache
 }
 
@@ -123,6 +127,7 @@ func NewReader(ctx context.Context, cfg Config) (*Reader, error) {
 		identities: newLimiter(stsPerSecond, stsBurst, cfg.Log),
 		vault:      newLimiter(secretsPerSecond, secretsBurst, cfg.Log),
 		lookups:    newLimiter(lookupsPerSecond, lookupsBurst, cfg.Log),
+		polls:      newLimiter(queuesPerSecond, queuesBurst, cfg.Log),
 		identity:   newIdentityCache(),
 	}
 	shared, err := r.loadConfig(ctx)
@@ -135,10 +140,12 @@ func NewReader(ctx context.Context, cfg Config) (*Reader, error) {
 	r.secrets = secretsmanager.NewFromConfig(shared, func(o *secretsmanager.Options) { r.override(&o.BaseEndpoint) })
 	r.parameters = ssm.NewFromConfig(shared, func(o *ssm.Options) { r.override(&o.BaseEndpoint) })
 	r.trail = cloudtrail.NewFromConfig(shared, func(o *cloudtrail.Options) { r.override(&o.BaseEndpoint) })
+	r.queues = sqs.NewFromConfig(shared, func(o *sqs.Options) { r.override(&o.BaseEndpoint) })
 	r.emulated = r.pipelines.Options().BaseEndpoint != nil
 	for _, base := range []*string{
 		r.pipelines.Options().BaseEndpoint, r.tagging.Options().BaseEndpoint, r.sts.Options().BaseEndpoint,
 		r.secrets.Options().BaseEndpoint, r.parameters.Options().BaseEndpoint, r.trail.Options().BaseEndpoint,
+		r.queues.Options().BaseEndpoint,
 	} {
 		if err := checkEndpoint(aws.ToString(base)); err != nil {
 			return nil, err

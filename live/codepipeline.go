@@ -41,7 +41,8 @@ var (
 // operations are all that this package ever calls, by name.
 var operations = byName(opListPipelines, opGetPipeline, opGetState, opListExecutions, opListActions, opListRuleRuns, opListTags, opListTypes, opListRules,
 	opCreate, opUpdate, opDelete, opTag, opUntag, opGetResources, opGetCallerIdentity, opAssumeRole, opLookupEvents,
-	opDescribeSecret, opGetSecretValue, opGetParameter)
+	opDescribeSecret, opGetSecretValue, opGetParameter,
+	opReceiveMessage, opDeleteMessages, opQueueState)
 
 func byName(ops ...*operation) map[string]*operation {
 	m := make(map[string]*operation, len(ops))

@@ -47,6 +47,30 @@ func (r *Reader) Executions(ctx context.Context, name string, limit int) ([]Exec
 	return found[:min(limit, len(found))], err
 }
 
+// ExecutionsUntil returns a pipeline's newest executions, newest first, a page of a hundred after the other until
+// enough says so of all that were read, there are no more, or there are limit. whole reports whether these are all
+// that the pipeline has.
+func (r *Reader) ExecutionsUntil(ctx context.Context, name string, limit int, enough func([]Execution) bool) (found []Execution, whole bool, err error) {
+	l := executionsOf(name, maxExecutions)
+	token := ""
+	for {
+		page, next, err := l.page(ctx, r, token)
+		if err != nil {
+			return nil, false, err
+		}
+		found = append(found, page...)
+		switch {
+		case next == "":
+			return found, true, nil
+		case next == token:
+			return nil, false, r.unusable(ctx, opListExecutions, name, unreadable("the same page token twice"))
+		case len(found) >= limit || enough(found):
+			return found, false, nil
+		}
+		token = next
+	}
+}
+
 // Running returns the executions that have not ended; an update would cancel them. It looks at the newest
 // hundred, and where there are more and none of those runs, at the state of the stages, of which it then
 // knows ID and Status only. That finds all that can hold up an update: only in PARALLEL mode may an execution
@@ -180,23 +204,29 @@ func (r *Reader) Failures(ctx context.Context, name string) ([]Failure, error) {
 	}
 	var found []Failure
 	for _, stage := range stages {
-		latest := stage.Get("latestExecution")
-		if latest.Str("status") == "Succeeded" {
-			continue
-		}
-		before := len(found)
-		for _, action := range stage.List("actionStates") {
-			if action.Str("latestExecution", "status") == "Failed" {
-				found = append(found, failureIn(stage, action))
-			}
-		}
-		if len(found) == before && latest.Str("status") == "Failed" {
-			found = append(found, Failure{
-				Stage: stage.Str("stageName"), ExecutionID: latest.Str("pipelineExecutionId"), Message: clean(failedCondition(stage)),
-			})
-		}
+		found = append(found, failuresIn(stage)...)
 	}
 	return found, nil
+}
+
+// failuresIn returns what has failed in a stage.
+func failuresIn(stage *pipeline.Node) []Failure {
+	latest := stage.Get("latestExecution")
+	if latest.Str("status") == "Succeeded" {
+		return nil
+	}
+	var found []Failure
+	for _, action := range stage.List("actionStates") {
+		if action.Str("latestExecution", "status") == "Failed" {
+			found = append(found, failureIn(stage, action))
+		}
+	}
+	if len(found) == 0 && latest.Str("status") == "Failed" {
+		found = append(found, Failure{
+			Stage: stage.Str("stageName"), ExecutionID: latest.Str("pipelineExecutionId"), Message: clean(failedCondition(stage)),
+		})
+	}
+	return found
 }
 
 func failureIn(stage, action *pipeline.Node) Failure {

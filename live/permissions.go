@@ -15,6 +15,7 @@ const (
 	RoleLevel      Level = "role"      // the ARN of a role
 	SecretLevel    Level = "secret"    // the ARN of a secret of Secrets Manager
 	ParameterLevel Level = "parameter" // the ARN of a parameter of Systems Manager
+	QueueLevel     Level = "queue"     // the ARN of a queue
 	FreeLevel      Level = "free"      // the action needs no permission
 )
 

@@ -15,6 +15,7 @@ type Stage struct {
 	Inbound     []Execution
 	Transition  Transition
 	Actions     []Action
+	Failures    []Failure // what has failed in it and was not passed since
 }
 
 // Transition is the way into a stage.
@@ -67,6 +68,7 @@ func stageIn(n *pipeline.Node) Stage {
 		action.Changed, _ = timestamp(run.Get("lastStatusChange"))
 		s.Actions = append(s.Actions, action)
 	}
+	s.Failures = failuresIn(n)
 	return s
 }
 
