@@ -19,7 +19,6 @@ import (
 	"time"
 
 	"go.uber.org/zap"
-	"golang.org/x/time/rate"
 )
 
 // Actions is what people may do through the page and the API, and how they show that they may. Without a Token and a
@@ -47,6 +46,10 @@ const (
 	maxReasons = 500 // characters
 	sessionFor = 12 * time.Hour
 	maxSession = 200
+
+	// minToken is how long a token must be, in bytes. Wrong ones are not counted: who guesses could keep out who knows, and
+	// one of this length is not guessed.
+	minToken = 16
 )
 
 const sessionCookie = "plumbline_session"
@@ -55,7 +58,6 @@ const sessionCookie = "plumbline_session"
 type sessions struct {
 	mu    sync.Mutex
 	users map[[32]byte]session
-	wrong *rate.Limiter // tokens that were not right
 }
 
 type session struct {
@@ -64,7 +66,7 @@ type session struct {
 }
 
 func newSessions() *sessions {
-	return &sessions{users: map[[32]byte]session{}, wrong: rate.NewLimiter(rate.Every(time.Second), 10)}
+	return &sessions{users: map[[32]byte]session{}}
 }
 
 // begin returns the secret of a new session.
@@ -96,9 +98,6 @@ func (s *sessions) end(secret string) {
 	defer s.mu.Unlock()
 	delete(s.users, sha256.Sum256([]byte(secret)))
 }
-
-// errTooMany is the answer to guessing.
-var errTooMany = errors.New("too many wrong tokens; wait a little")
 
 // user returns who may act with this request, "" for nobody.
 func (a *admin) user(r *http.Request) (string, error) {
@@ -141,17 +140,17 @@ func (a *admin) rightToken(given string) error {
 	if a.Actions.Token == nil {
 		return errors.New("no token is configured")
 	}
-	if a.sessions.wrong.Tokens() < 1 {
-		return errTooMany
-	}
 	right, err := a.Actions.Token()
 	if err != nil {
 		a.Log.Error("the token of the page cannot be read; nobody can act", zap.Error(err))
 		return errors.New("the token cannot be read here; see the log")
 	}
+	if len(right) < minToken {
+		a.Log.Error("the token of the page is too short to be one; nobody can act", zap.Int("least", minToken))
+		return fmt.Errorf("the token in web.tokenFile is too short: it takes %d characters, such as openssl rand -hex 16 gives", minToken)
+	}
 	g, want := sha256.Sum256([]byte(given)), sha256.Sum256(right)
-	if len(right) == 0 || subtle.ConstantTimeCompare(g[:], want[:]) != 1 {
-		a.sessions.wrong.Allow()
+	if subtle.ConstantTimeCompare(g[:], want[:]) != 1 {
 		return errors.New("that is not the token")
 	}
 	return nil
