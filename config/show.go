@@ -63,10 +63,10 @@ func Show(c *Config) []Value {
 	l.add("aws.endpointURL", c.AWS.EndpointURL)
 	l.add("web.listen", c.Web.Listen)
 	l.add("web.webhookListen", c.Web.WebhookListen)
-	l.some("web.tokenFile", c.Web.TokenFile)
-	l.some("web.userHeader", c.Web.UserHeader)
-	if len(c.Web.TrustedProxies) > 0 {
-		l.add("web.trustedProxies", c.Web.TrustedProxies)
+	l.add("web.tokenFile", c.Web.TokenFile)
+	l.add("web.userHeader", c.Web.UserHeader)
+	for i, cidr := range c.Web.TrustedProxies {
+		l.add(fmt.Sprintf("web.trustedProxies[%d]", i), cidr)
 	}
 	l.add("state.dir", c.State.Dir)
 	l.add("log.level", c.Log.Level)
