@@ -295,7 +295,7 @@ func (r *row) why() *need {
 	case stateInvalid:
 		return &need{What: r.firstProblem(), Since: r.Since, Next: "Mend the file and push.", Try: "plumbline validate"}
 	case stateMissing, stateDrifted:
-		n := &need{What: r.differs(), Since: r.Since, Next: "Put back what the file says, or take the live values into the file.", Try: "plumbline apply --overwrite " + r.Name}
+		n := &need{What: r.differs(), Since: r.Since, Next: "Put back what the file says, or take the live values into the file.", Try: "plumbline apply --overwrite " + quote(r.Name)}
 		if r.By != nil {
 			n.Who = sentence(r.By.Sentence())
 		}
@@ -306,15 +306,15 @@ func (r *row) why() *need {
 			}
 		}
 		if r.Change != nil && r.Change.Hold == sync.HoldSuspended {
-			n.Try = "plumbline resume " + r.Name
+			n.Try = "plumbline resume " + quote(r.Name)
 		}
 		return n
 	case stateFailing:
-		return &need{What: r.Change.Error, Since: r.Since, Next: "It is tried again; mend the cause.", Try: "plumbline why " + r.Name}
+		return &need{What: r.Change.Error, Since: r.Since, Next: "It is tried again; mend the cause.", Try: "plumbline why " + quote(r.Name)}
 	case stateHeld:
 		n := &need{What: fmt.Sprintf("%s is held (%s)", r.Change.Verb, r.Change.Hold), Since: r.Since, Next: sentence(r.Change.Reason)}
 		if !strings.Contains(n.Next, "`") {
-			n.Try = "plumbline plan " + r.Name
+			n.Try = "plumbline plan " + quote(r.Name)
 		}
 		return n
 	case stateFailed:
@@ -330,7 +330,7 @@ func (r *row) why() *need {
 
 func (r *row) whyFailed() *need {
 	run := r.failed()
-	n := &need{What: "its last execution failed", Next: "Mend the cause and retry the stage, or start it again.", Try: "plumbline runs --failed " + r.Name}
+	n := &need{What: "its last execution failed", Next: "Mend the cause and retry the stage, or start it again.", Try: "plumbline runs --failed " + quote(r.Name)}
 	if run == nil {
 		return n
 	}

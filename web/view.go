@@ -32,6 +32,7 @@ var helpers = template.FuncMap{
 	"prose":    prose,
 	"arn":      arn,
 	"count":    count,
+	"quote":    quote,
 	"join":     strings.Join,
 	"failure":  failure,
 	"states":   func() any { return states },
@@ -45,6 +46,16 @@ func failures(r *execution.Run) (all []string) {
 		all = append(all, failure(f))
 	}
 	return all
+}
+
+var plainName = regexp.MustCompile(`^[A-Za-z0-9.@_][A-Za-z0-9.@_-]*$`)
+
+// quote writes a name as a shell takes it. AWS accepts plain ones only, but a file may say anything, and people paste commands.
+func quote(name string) string {
+	if plainName.MatchString(name) {
+		return name
+	}
+	return "'" + strings.ReplaceAll(cut(name), "'", `'\''`) + "'"
 }
 
 // count says how many there are of something.
