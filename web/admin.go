@@ -36,6 +36,7 @@ type AdminConfig struct {
 	History    func(match func(journal.Entry) bool, limit int) ([]journal.Record, error)
 	Refresh    func()       // has every source looked at and every target passed over soon; must not block
 	Metrics    http.Handler // of GET /metrics; nil for none
+	Deliveries *Deliveries  // of webhooks; nil for none
 
 	Actions  *Actions        // nil: nobody can do anything here
 	Stopping <-chan struct{} // closed when the streams of events are to end; nil for never

@@ -43,7 +43,7 @@ func (a *admin) fleet() *fleet {
 	if !same {
 		var known []SourceStatus
 		for _, s := range sources {
-			known = append(known, sourceStatus(s))
+			known = append(known, a.sourceStatus(s))
 		}
 		m.fleet, m.tag = newFleet(time.Now(), known, reports, executions), ""
 		m.reports, m.executions, m.sources = reports, executions, sources

@@ -73,8 +73,9 @@ type service struct {
 	metrics  *metrics.Metrics
 	decide   *decisions
 
-	memories map[string]*sync.Memory // :: target and credentials → what its passes remember
-	current  atomic.Pointer[generation]
+	deliveries web.Deliveries
+	memories   map[string]*sync.Memory // :: target and credentials → what its passes remember
+	current    atomic.Pointer[generation]
 }
 
 // generation is what one configuration made.
@@ -184,7 +185,7 @@ func (s *service) openState(cfg *config.Config) {
 // an error has only to be closed.
 func (s *service) build(ctx context.Context, cfg *config.Config) (*generation, error) {
 	g := &generation{cfg: cfg, began: time.Now()}
-	hooks := web.WebhooksConfig{Nudge: func(name string) { g.loop.Nudge(name) }, Log: s.log}
+	hooks := web.WebhooksConfig{Deliveries: &s.deliveries, Nudge: func(name string) { g.loop.Nudge(name) }, Log: s.log}
 	origins, err := s.app.openOrigins(cfg, &worldFlags{}, nil, s.stateDir)
 	if err != nil {
 		return nil, err
@@ -357,11 +358,11 @@ func (s *service) listen(ctx context.Context, cfg *config.Config) (stop func(), 
 	pages := web.AdminConfig{
 		Version: v, Instance: cfg.Name, Log: s.log,
 		Alive: s.alive, Ready: s.ready,
-		Metrics: promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 10, Timeout: 30 * time.Second}),
-		Reports: func() []*sync.Report { return s.current.Load().loop.Reports() },
-		Sources: func() []sync.SourceState { return s.current.Load().loop.Sources() },
-		Refresh: func() { s.current.Load().loop.Refresh() },
-		Actions: s.actions(cfg), Stopping: serving.Done(),
+		Metrics:    promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 10, Timeout: 30 * time.Second}),
+		Reports:    func() []*sync.Report { return s.current.Load().loop.Reports() },
+		Sources:    func() []sync.SourceState { return s.current.Load().loop.Sources() },
+		Refresh:    func() { s.current.Load().loop.Refresh() },
+		Deliveries: &s.deliveries, Actions: s.actions(cfg), Stopping: serving.Done(),
 	}
 	if s.journal != nil {
 		pages.History = s.journal.History
