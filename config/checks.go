@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"path"
 	"regexp"
 	"strconv"
@@ -114,6 +115,19 @@ func isListen(s string) error {
 	}
 	if err != nil || (host != "" && !isHost(host)) {
 		return &complaint{fmt.Sprintf("%q is no address to listen on", s), "write it like 127.0.0.1:8080 or [::1]:8080; :8080 is port 8080 of every interface"}
+	}
+	return nil
+}
+
+// isHeader accepts the names of HTTP headers.
+func isHeader(s string) error {
+	return matches(regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]*$`), "is no name of an HTTP header such as X-Forwarded-User")(s)
+}
+
+// isCIDR accepts a range of addresses.
+func isCIDR(s string) error {
+	if _, err := netip.ParsePrefix(s); err != nil {
+		return &complaint{fmt.Sprintf("%q is no range of addresses", s), "write it like 10.0.0.0/8; one address is 10.1.2.3/32 or ::1/128"}
 	}
 	return nil
 }

@@ -20,6 +20,9 @@ func (c *Config) complete(d *decoder, folder string) {
 		}
 	}
 	c.State.Dir = absolute(folder, c.State.Dir)
+	if c.Web.TokenFile != "" {
+		c.Web.TokenFile = absolute(folder, c.Web.TokenFile)
+	}
 }
 
 func (t *Target) complete(d *decoder, at string, common TargetPolicy) {

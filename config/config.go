@@ -169,6 +169,10 @@ type AWS struct {
 type Web struct {
 	Listen        string // host:port of pages, API, metrics and health; no host means every interface, port 0 any port
 	WebhookListen string // host:port of webhooks, with nothing else on it; "" means none
+
+	TokenFile      string   // absolute path of the token with which people may act on the pages; "" means none
+	UserHeader     string   // in which a proxy in front of the pages names who is signed in; "" means none
+	TrustedProxies []string // the addresses, as CIDR, of proxies whose UserHeader is believed
 }
 
 // State is what is kept on disk between runs.

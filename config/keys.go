@@ -25,7 +25,13 @@ func (c *Config) keys() keys {
 			"endpointURL":       optionalText(&c.AWS.EndpointURL, isEndpoint),
 		},
 		"drift": keys{"interval": interval(&c.Drift.Interval), "fullInterval": interval(&c.Drift.FullInterval)},
-		"web":   keys{"listen": text(&c.Web.Listen, isListen), "webhookListen": optionalText(&c.Web.WebhookListen, isListen)},
+		"web": keys{
+			"listen":         text(&c.Web.Listen, isListen),
+			"webhookListen":  optionalText(&c.Web.WebhookListen, isListen),
+			"tokenFile":      text(&c.Web.TokenFile, isLocalPath),
+			"userHeader":     text(&c.Web.UserHeader, isHeader),
+			"trustedProxies": listOf(&c.Web.TrustedProxies, func(cidr *string) value { return text(cidr, isCIDR) }),
+		},
 		"state": keys{"dir": text(&c.State.Dir, isLocalPath)},
 		"log": keys{
 			"level":  oneOf(&c.Log.Level, LogDebug, LogInfo, LogWarn, LogError),

@@ -91,7 +91,7 @@ policy:
   allow: {roles: ["arn:aws:iam::*:role/pipelines/*", "*:role/x"], actionTypes: ["Build/AWS/*"]}
 drift: {interval: 30s, fullInterval: 2h}
 aws: {requestsPerSecond: 0.5, burst: 20, writesPerSecond: 0.25, timeout: 1m30s, endpointURL: "http://[::1]:4566"}
-web: {listen: ":8080", webhookListen: "[::1]:9000"}
+web: {listen: ":8080", webhookListen: "[::1]:9000", tokenFile: token, userHeader: X-Forwarded-User, trustedProxies: [10.0.0.0/8]}
 state: {dir: state}
 log: {level: debug, format: text}
 `
@@ -162,7 +162,7 @@ func TestEverything(t *testing.T) {
 			}},
 		Drift: Drift{30 * time.Second, 2 * time.Hour},
 		AWS:   AWS{RequestsPerSecond: 0.5, Burst: 20, WritesPerSecond: .25, Timeout: 90 * time.Second, EndpointURL: "http://[::1]:4566"},
-		Web:   Web{":8080", "[::1]:9000"},
+		Web:   Web{":8080", "[::1]:9000", in("token"), "X-Forwarded-User", []string{"10.0.0.0/8"}},
 		State: State{Dir: in("state")},
 		Log:   Log{LogDebug, LogText},
 	}
@@ -246,10 +246,11 @@ func TestEnvironment(t *testing.T) {
 		"PLUMBLINE_POLICY_WHEN_BUSY=apply", "PLUMBLINE_POLICY_MAX_WAIT=3h", "PLUMBLINE_POLICY_PRUNE=true", "PLUMBLINE_POLICY_PRUNE_GRACE=2m", "PLUMBLINE_POLICY_LIMITS_CREATES=1", "PLUMBLINE_POLICY_LIMITS_UPDATES=2",
 		"PLUMBLINE_POLICY_LIMITS_UPDATES_PERCENT=3", "PLUMBLINE_POLICY_LIMITS_DELETES=4", "PLUMBLINE_POLICY_LIMITS_DELETES_PERCENT=5",
 		"PLUMBLINE_DRIFT_INTERVAL=2s", "PLUMBLINE_DRIFT_FULL_INTERVAL=3s", "PLUMBLINE_WEB_LISTEN=:1", "PLUMBLINE_WEB_WEBHOOK_LISTEN=:2",
+		"PLUMBLINE_WEB_TOKEN_FILE=/token",
 		"PLUMBLINE_LOG_LEVEL=error", "PLUMBLINE_LOG_FORMAT=text")
 	want := TargetPolicy{Mode: ModeEnforce, ReadOnly: true, Prune: Prune{true, 2 * time.Minute}, Adopt: AdoptNever, Limits: Limits{1, 2, 3, 4, 5},
 		WhenBusy: WhenBusyApply, MaxWait: 3 * time.Hour}
-	if c.Drift != (Drift{2 * time.Second, 3 * time.Second}) || c.Web != (Web{":1", ":2"}) || c.Log != (Log{LogError, LogText}) {
+	if c.Drift != (Drift{2 * time.Second, 3 * time.Second}) || !cmp.Equal(c.Web, Web{":1", ":2", "/token", "", nil}) || c.Log != (Log{LogError, LogText}) {
 		t.Errorf("drift %+v, web %+v, log %+v", c.Drift, c.Web, c.Log)
 	}
 	if c.Name != "env" || !cmp.Equal(c.Policy.TargetPolicy, want) || !cmp.Equal(c.Targets[0].Policy, want) {

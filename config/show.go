@@ -63,6 +63,11 @@ func Show(c *Config) []Value {
 	l.add("aws.endpointURL", c.AWS.EndpointURL)
 	l.add("web.listen", c.Web.Listen)
 	l.add("web.webhookListen", c.Web.WebhookListen)
+	l.add("web.tokenFile", c.Web.TokenFile)
+	l.add("web.userHeader", c.Web.UserHeader)
+	for i, cidr := range c.Web.TrustedProxies {
+		l.add(fmt.Sprintf("web.trustedProxies[%d]", i), cidr)
+	}
 	l.add("state.dir", c.State.Dir)
 	l.add("log.level", c.Log.Level)
 	l.add("log.format", c.Log.Format)

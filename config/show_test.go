@@ -63,6 +63,8 @@ aws.timeout: 20s # default
 aws.endpointURL: "" # default
 web.listen: 127.0.0.1:8080 # default
 web.webhookListen: "" # default
+web.tokenFile: "" # default
+web.userHeader: "" # default
 state.dir: /state # environment PLUMBLINE_STATE_DIR
 log.level: info # default
 log.format: text # environment PLUMBLINE_LOG_FORMAT

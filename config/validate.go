@@ -16,9 +16,20 @@ func (c *Config) validate(d *decoder) {
 	}
 	c.validatePrune(d)
 	c.validateRules(d)
+	c.validateWeb(d)
 	if sameListener(c.Web.Listen, c.Web.WebhookListen) {
 		d.faultAt("web.webhookListen", fmt.Sprintf("%s listens there already", c.Web.Listen),
 			"webhooks come from the internet, pages are for your own network: give them a port of their own")
+	}
+}
+
+// validateWeb refuses a header that would be believed from anybody, and proxies that nothing is believed from.
+func (c *Config) validateWeb(d *decoder) {
+	switch header, proxies := d.has("web.userHeader"), d.has("web.trustedProxies"); {
+	case header && !proxies:
+		d.faultAt("web.userHeader", "anybody could send this header and act as whom they like", "name the proxies that may: web.trustedProxies: [10.0.0.0/8]")
+	case proxies && !header:
+		d.faultAt("web.trustedProxies", "nothing is believed from them", "web.userHeader says in which header they name who is signed in")
 	}
 }
 

@@ -55,6 +55,14 @@ func Authored(live *pipeline.Node, region string) *pipeline.Node {
 	return d
 }
 
+// Shown returns a declaration as [Compare] sees it, for people to read: in canonical form, with the mask for every
+// secret.
+func Shown(declaration *pipeline.Node, region string) *pipeline.Node {
+	d := pipeline.Canonical(declaration, region)
+	hideSecrets(d)
+	return d
+}
+
 // alwaysSecret are the settings that are hidden whatever the action's type is: a document that has the type
 // wrong, such as the owner AWS for GitHub, has the secret all the same.
 var alwaysSecret = pipeline.SecretKeys()

@@ -92,7 +92,8 @@ type loopTarget struct {
 
 	mu     stdsync.Mutex
 	report *Report
-	swept  time.Time // owned by the target's goroutine
+	asked  map[string]Ask // :: pipeline → a person's word that its drift is to be put back, for the next pass
+	swept  time.Time      // owned by the target's goroutine
 }
 
 // NewLoop prepares a loop; Run starts it.
@@ -158,6 +159,39 @@ func (l *Loop) Refresh() {
 		t.Memory.Retry()
 	}
 	l.Nudge("")
+}
+
+// Ask is a person's word, and why.
+type Ask struct {
+	By, Reason string
+}
+
+// Revert has the next pass over a target put back what somebody changed in one pipeline, whatever the mode is. It
+// reports whether the loop has such a target. The word is not kept over a restart.
+func (l *Loop) Revert(target, pipeline string, a Ask) bool {
+	for _, t := range l.targets {
+		if t.Name != target {
+			continue
+		}
+		t.mu.Lock()
+		if t.asked == nil {
+			t.asked = map[string]Ask{}
+		}
+		t.asked[pipeline] = a
+		t.mu.Unlock()
+		poke(t.nudge)
+		return true
+	}
+	return false
+}
+
+// takeAsked returns what people asked for since the last pass.
+func (t *loopTarget) takeAsked() map[string]Ask {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	asked := t.asked
+	t.asked = nil
+	return asked
 }
 
 func (l *Loop) nudgeTargets() {
@@ -397,7 +431,7 @@ func (l *Loop) guarded(ctx context.Context, t *loopTarget) (report *Report) {
 	}
 	sweep := started.Sub(t.swept) >= l.cfg.Sweep
 	report = Pass(ctx, Input{
-		Instance: l.cfg.Instance, By: journal.Daemon, Sources: names, Tree: tree, Target: t.Target, Sweep: sweep && !t.swept.IsZero(),
+		Instance: l.cfg.Instance, By: journal.Daemon, Sources: names, Tree: tree, Target: t.Target, Asked: t.takeAsked(), Sweep: sweep && !t.swept.IsZero(),
 		Moved: func(ctx context.Context, source string) (bool, error) { return l.moved(ctx, tree, source) }, Log: l.cfg.Log,
 	})
 	t.Memory.since(report)

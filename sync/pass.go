@@ -48,13 +48,14 @@ type Input struct {
 	Sources  []string // the names of all configured sources
 	Tree     *Tree
 	Target   Target
-	Only     []string // the pipelines to look at; none means all
-	Partial  bool     // the Tree lacks files of its sources, so what it does not want is not looked at
-	PlanIDs  []string // not empty: only the plans with these ids are carried out, with what limits held in them
-	Reviewed []string // not nil: only the plans with these ids are carried out, and what is held in them stays held
-	Identify bool     // give the plan its id also where there is nothing in it to release
-	Errand   Errand   // "": everything that is due
-	Sweep    bool     // read every pipeline, also those that version and digest say are in sync
+	Only     []string       // the pipelines to look at; none means all
+	Partial  bool           // the Tree lacks files of its sources, so what it does not want is not looked at
+	PlanIDs  []string       // not empty: only the plans with these ids are carried out, with what limits held in them
+	Reviewed []string       // not nil: only the plans with these ids are carried out, and what is held in them stays held
+	Identify bool           // give the plan its id also where there is nothing in it to release
+	Errand   Errand         // "": everything that is due
+	Asked    map[string]Ask // :: pipeline → a person wants its drift put back, whatever the mode is
+	Sweep    bool           // read every pipeline, also those that version and digest say are in sync
 
 	// Moved reports whether a source, or for "" any of them, has moved since the Tree was read. Before the first
 	// change that a source wants, and again when that was a minute ago, a pass asks; if so it ends with ErrMoved.
@@ -117,6 +118,9 @@ func newPass(in Input) *pass {
 		in.Target.Memory = &Memory{}
 	}
 	in.Target.Adopt = cmp.Or(in.Target.Adopt, AdoptIdentical)
+	for name := range in.Asked {
+		in.Target.Overrides = append(slices.Clip(in.Target.Overrides), Override{Pipelines: []string{literally(name)}, Mode: Enforce})
+	}
 	return &pass{Input: in, checked: map[string]time.Time{}, report: &Report{Target: in.Target.Name, Region: in.Target.Region, Started: time.Now()}}
 }
 
@@ -154,7 +158,7 @@ func (p *pass) want(types *pipeline.Types) {
 	target := p.pipelineTarget()
 	target.Types = types
 	p.desired = p.Tree.For(target)
-	p.report.Problems = p.desired.Problems
+	p.report.Problems, p.report.desired = p.desired.Problems, p.desired
 }
 
 func (p *pass) allUnknown() {

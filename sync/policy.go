@@ -55,6 +55,11 @@ func (t *Target) policyFor(pipeline string) policy {
 	return p
 }
 
+// literally returns the pattern that matches one name only.
+func literally(name string) string {
+	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`, "{", `\{`).Replace(name)
+}
+
 func matchesAny(patterns []string, text string) bool {
 	return slices.ContainsFunc(patterns, func(pattern string) bool { return doublestar.MatchUnvalidated(pattern, text) })
 }

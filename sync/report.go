@@ -25,6 +25,16 @@ type Report struct {
 	Pipelines []State         // every pipeline that is wanted or live, by name
 	Changes   []Change
 	Problems  []pipeline.Problem
+
+	desired *Desired
+}
+
+// Wanted returns what the files want of a pipeline, nil where none asks for it.
+func (r *Report) Wanted(name string) *Wanted {
+	if r.desired == nil {
+		return nil
+	}
+	return r.desired.Wanted[name]
 }
 
 // State is one pipeline at the end of the pass.
@@ -92,6 +102,9 @@ type Change struct {
 	released   bool      // and has
 	inPlan     bool      // the plan's id stands for it
 }
+
+// Live returns the definition that the edits were found against, nil where there was none. Secrets in it are masked.
+func (c *Change) Live() *pipeline.Node { return c.base.Declaration }
 
 // LogEdits returns the edits as fields of a log line, no more than a person reads there.
 func (c *Change) LogEdits() []zap.Field {

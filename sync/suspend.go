@@ -114,6 +114,9 @@ func (p *pass) intent(c *Change, tags map[string]string) journal.Entry {
 		Base: c.base.Version, Previous: c.base.Declaration, Tags: tags, Reason: c.why,
 		Reverts: p.By == journal.Daemon && (c.Cause == CauseDrift || c.Cause == CauseUnexplained),
 	}
+	if asked, ok := p.Asked[c.Pipeline]; ok {
+		e.By, e.Reason, e.Reverts = asked.By, asked.Reason, false
+	}
 	for i, edit := range c.Edits {
 		if i == maxEdits {
 			e.Edits = append(e.Edits, fmt.Sprintf("and %d more", len(c.Edits)-i))

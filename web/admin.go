@@ -7,10 +7,13 @@ import (
 	"encoding/json"
 	"net/http"
 	"path"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
 
+	"github.com/plumbline/plumbline/execution"
+	"github.com/plumbline/plumbline/journal"
 	"github.com/plumbline/plumbline/sync"
 )
 
@@ -27,10 +30,16 @@ type AdminConfig struct {
 	// always.
 	Ready func() error
 
-	Sources func() []sync.SourceState // what is known of each source
-	Reports func() []*sync.Report     // the latest of each target
-	Refresh func()                    // has every source looked at and every target passed over soon; must not block
-	Metrics http.Handler              // of GET /metrics; nil for none
+	Sources    func() []sync.SourceState  // what is known of each source
+	Reports    func() []*sync.Report      // the latest of each target
+	Executions func() []*execution.Report // the latest of each target whose executions are followed
+	History    func(match func(journal.Entry) bool, limit int) ([]journal.Record, error)
+	Refresh    func()       // has every source looked at and every target passed over soon; must not block
+	Metrics    http.Handler // of GET /metrics; nil for none
+	Deliveries *Deliveries  // of webhooks; nil for none
+
+	Actions  *Actions        // nil: nobody can do anything here
+	Stopping <-chan struct{} // closed when the streams of events are to end; nil for never
 
 	Log *zap.Logger // nil for none
 }
@@ -41,19 +50,28 @@ type AdminConfig struct {
 //	GET  /readyz          200 once there is a report; before that 503 and what is waited for
 //	GET  /metrics         the handler of the config
 //	GET  /api/v1/status   a Status; with an ETag, so that those who ask often get 304 while nothing is new
-//	POST /api/v1/refresh  202, and everything is looked at now; 403 for a page of another origin
+//	GET  /api/v1/…        what openapi.json says: pipelines, executions, history, events
+//	POST /api/v1/…        refresh, suspend, resume, revert: 202 once it is written down, 401 without the token,
+//	                      403 for a page of another origin and where nobody may act
+//	GET  /                the pages, their assets and the badges
 //
-// Every other path is 404 and every other method 405. HEAD goes where GET goes. There is no authentication here:
-// the listener is for loopback, a private network, or a proxy that asks who it is.
+// Every other path is 404 and every other method 405. HEAD goes where GET goes. Reading takes no authentication:
+// the listener is for loopback, a private network, or a proxy that asks who it is. Acting takes what [Actions] says.
 func Admin(cfg AdminConfig) http.Handler {
 	if cfg.Log == nil {
 		cfg.Log = zap.NewNop()
 	}
-	a := &admin{AdminConfig: cfg, origins: http.NewCrossOriginProtection()}
+	a := &admin{AdminConfig: cfg, origins: http.NewCrossOriginProtection(), sessions: newSessions()}
+	a.pages = newPages(a)
 	a.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { probe(w, cfg.Alive) })
 	a.mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { probe(w, cfg.Ready) })
 	a.mux.HandleFunc("GET /api/v1/status", a.status)
-	a.mux.HandleFunc("POST /api/v1/refresh", a.refresh)
+	a.registerAPI()
+	a.pages.register(&a.mux)
+	a.mux.HandleFunc("GET /badge.svg", a.fleetBadge)
+	a.mux.HandleFunc("GET /badges/{target}/{file}", a.pipelineBadge)
+	a.mux.HandleFunc("POST /sign-in", a.signIn)
+	a.mux.HandleFunc("POST /sign-out", a.signOut)
 	if cfg.Metrics != nil {
 		a.mux.Handle("GET /metrics", cfg.Metrics)
 	}
@@ -64,6 +82,11 @@ type admin struct {
 	AdminConfig
 	mux     http.ServeMux
 	origins *http.CrossOriginProtection
+
+	pages    *pages
+	made     made
+	sessions *sessions
+	streams  atomic.Int64 // of events, that are open
 }
 
 // ServeHTTP keeps from the mux what it would redirect: a path that is not clean is no path of ours.
@@ -101,18 +124,4 @@ func (a *admin) status(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("ETag", `"`+hex.EncodeToString(digest[:16])+`"`)
 	w.Header().Set("Content-Type", "application/json")
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(append(document, '\n')))
-}
-
-// refresh is the one request here that makes something happen. A browser could be made to send it by any page
-// that its user visits, so requests that come from another origin are refused; programs send no origin.
-func (a *admin) refresh(w http.ResponseWriter, r *http.Request) {
-	if err := a.origins.Check(r); err != nil {
-		http.Error(w, "a page of another origin cannot ask for a refresh", http.StatusForbidden)
-		return
-	}
-	if a.Refresh != nil {
-		a.Refresh()
-	}
-	a.Log.Info("a refresh was asked for; everything is looked at now", zap.String("by", r.RemoteAddr))
-	w.WriteHeader(http.StatusAccepted)
 }

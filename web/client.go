@@ -47,15 +47,6 @@ func (c *Client) Health(ctx context.Context) error {
 	return body.Close()
 }
 
-// Refresh has every source looked at and every target passed over now. It does not wait for that.
-func (c *Client) Refresh(ctx context.Context) error {
-	body, err := c.ask(ctx, http.MethodPost, "/api/v1/refresh", http.StatusAccepted)
-	if err != nil {
-		return fmt.Errorf("asking for a refresh: %w", err)
-	}
-	return body.Close()
-}
-
 // ask returns the body of an answer that has the wanted status.
 func (c *Client) ask(ctx context.Context, method, path string, want int) (io.ReadCloser, error) {
 	where, err := url.JoinPath(c.URL, path)

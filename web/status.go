@@ -35,6 +35,7 @@ type Status struct {
 //	lastSuccess   when the source was last seen to be at this revision
 //	error         why it cannot be read now; what was read last stays wanted
 //	since         since when it cannot be read
+//	webhook       what became of the webhooks that were sent for it; absent where none was
 //	files         how many pipeline files it has
 //	problems      the files that could not be read, and why. What is wrong inside of files depends on the target
 //	              and stands in targets[].problems
@@ -46,6 +47,7 @@ type SourceStatus struct {
 	LastSuccess time.Time          `json:"lastSuccess,omitzero"`
 	Error       string             `json:"error,omitempty"`
 	Since       time.Time          `json:"since,omitzero"`
+	Webhook     *DeliveryStatus    `json:"webhook,omitempty"`
 	Files       int                `json:"files"`
 	Problems    []pipeline.Problem `json:"problems"`
 }
@@ -55,7 +57,7 @@ func (a *admin) now() *Status {
 	s := &Status{Version: a.Version, Instance: a.Instance, Sources: []SourceStatus{}}
 	if a.Sources != nil {
 		for _, state := range a.Sources() {
-			s.Sources = append(s.Sources, sourceStatus(state))
+			s.Sources = append(s.Sources, a.sourceStatus(state))
 		}
 	}
 	var reports []*sync.Report
@@ -66,8 +68,8 @@ func (a *admin) now() *Status {
 	return s
 }
 
-func sourceStatus(state sync.SourceState) SourceStatus {
-	s := SourceStatus{Name: state.Name, LastSuccess: state.Success.UTC(), Since: state.Since.UTC(), Problems: []pipeline.Problem{}}
+func (a *admin) sourceStatus(state sync.SourceState) SourceStatus {
+	s := SourceStatus{Name: state.Name, Webhook: a.Deliveries.Of(state.Name), LastSuccess: state.Success.UTC(), Since: state.Since.UTC(), Problems: []pipeline.Problem{}}
 	if state.Err != nil {
 		s.Error = state.Err.Error()
 	}

@@ -21,7 +21,8 @@ type WebhooksConfig struct {
 	MaxBody int64         // longer bodies are refused; zero is 25 MiB, the most that GitHub sends
 	Gap     time.Duration // the least time between two nudges of a source; zero is 5 s
 
-	Log *zap.Logger // nil for none
+	Deliveries *Deliveries // is told of each; nil for nobody
+	Log        *zap.Logger // nil for none
 }
 
 // Hook is one source that can be sent webhooks.
@@ -53,7 +54,7 @@ type Hook struct {
 // it merges with others into one nudge in every Gap.
 func Webhooks(cfg WebhooksConfig) http.Handler {
 	s := &webhooks{
-		hooks: map[string]*hook{}, maxBody: cmp.Or(cfg.MaxBody, 25<<20), log: cfg.Log,
+		hooks: map[string]*hook{}, maxBody: cmp.Or(cfg.MaxBody, 25<<20), told: cfg.Deliveries, log: cfg.Log,
 		refusals: rate.NewLimiter(refusalRate, refusalBurst), flood: rate.Sometimes{Interval: time.Minute},
 	}
 	if s.log == nil {
@@ -89,6 +90,7 @@ type webhooks struct {
 	maxBody  int64
 	refusals *rate.Limiter
 	flood    rate.Sometimes // says so
+	told     *Deliveries
 	log      *zap.Logger
 }
 
@@ -105,11 +107,13 @@ func (s *webhooks) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h, no := s.judge(w, r)
 	if no == nil {
 		s.log.Debug("a webhook was accepted", zap.String("source", h.source), zap.String("delivery", delivery(r.Header)))
+		s.told.note(h.source, nil)
 		h.gate.knock()
 		w.WriteHeader(http.StatusAccepted)
 		return
 	}
 	if h != nil {
+		s.told.note(h.source, no)
 		h.refused.Do(func() {
 			s.log.Warn("a webhook was refused", zap.String("source", h.source), zap.Error(no.why), zap.String("from", r.RemoteAddr))
 		})

@@ -7,6 +7,7 @@ import (
 	"math"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -72,8 +73,9 @@ type service struct {
 	metrics  *metrics.Metrics
 	decide   *decisions
 
-	memories map[string]*sync.Memory // :: target and credentials → what its passes remember
-	current  atomic.Pointer[generation]
+	deliveries web.Deliveries
+	memories   map[string]*sync.Memory // :: target and credentials → what its passes remember
+	current    atomic.Pointer[generation]
 }
 
 // generation is what one configuration made.
@@ -183,7 +185,7 @@ func (s *service) openState(cfg *config.Config) {
 // an error has only to be closed.
 func (s *service) build(ctx context.Context, cfg *config.Config) (*generation, error) {
 	g := &generation{cfg: cfg, began: time.Now()}
-	hooks := web.WebhooksConfig{Nudge: func(name string) { g.loop.Nudge(name) }, Log: s.log}
+	hooks := web.WebhooksConfig{Deliveries: &s.deliveries, Nudge: func(name string) { g.loop.Nudge(name) }, Log: s.log}
 	origins, err := s.app.openOrigins(cfg, &worldFlags{}, nil, s.stateDir)
 	if err != nil {
 		return nil, err
@@ -353,14 +355,19 @@ func (s *service) listen(ctx context.Context, cfg *config.Config) (stop func(), 
 		stop()
 		return nil, err
 	}
-	handler := web.Admin(web.AdminConfig{
+	pages := web.AdminConfig{
 		Version: v, Instance: cfg.Name, Log: s.log,
 		Alive: s.alive, Ready: s.ready,
-		Metrics: promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 10, Timeout: 30 * time.Second}),
-		Reports: func() []*sync.Report { return s.current.Load().loop.Reports() },
-		Sources: func() []sync.SourceState { return s.current.Load().loop.Sources() },
-		Refresh: func() { s.current.Load().loop.Refresh() },
-	})
+		Metrics:    promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 10, Timeout: 30 * time.Second}),
+		Reports:    func() []*sync.Report { return s.current.Load().loop.Reports() },
+		Sources:    func() []sync.SourceState { return s.current.Load().loop.Sources() },
+		Refresh:    func() { s.current.Load().loop.Refresh() },
+		Deliveries: &s.deliveries, Actions: s.actions(cfg), Stopping: serving.Done(),
+	}
+	if s.journal != nil {
+		pages.History = s.journal.History
+	}
+	handler := web.Admin(pages)
 	group.Go(func() { s.served(web.Serve(serving, admin, handler, web.ServeConfig{Log: s.log})) })
 	if cfg.Web.WebhookListen == "" {
 		return stop, nil
@@ -374,6 +381,42 @@ func (s *service) listen(ctx context.Context, cfg *config.Config) (stop func(), 
 	hookHandler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.current.Load().hooks.ServeHTTP(w, r) })
 	group.Go(func() { s.served(web.Serve(serving, hooks, hookHandler, web.ServeConfig{Log: s.log})) })
 	return stop, nil
+}
+
+// actions is what people may do through the pages, and how they show that they may. Without a state folder nothing
+// can be written down, so nothing can be done.
+func (s *service) actions(cfg *config.Config) *web.Actions {
+	if s.journal == nil {
+		return nil
+	}
+	a := &web.Actions{UserHeader: cfg.Web.UserHeader}
+	if file := cfg.Web.TokenFile; file != "" {
+		a.Token = func() ([]byte, error) { return readSecret(file) }
+	}
+	for _, cidr := range cfg.Web.TrustedProxies {
+		if p, err := netip.ParsePrefix(cidr); err == nil { // the configuration was checked
+			a.Proxies = append(a.Proxies, p)
+		}
+	}
+	nudged := func(err error) error {
+		if err == nil {
+			s.current.Load().loop.Nudge("")
+		}
+		return err
+	}
+	a.Suspend = func(target, pipeline, by, reason string, until time.Time) error {
+		return nudged(s.journal.Suspend(journal.Suspension{Target: target, Pipeline: pipeline, By: by, Reason: reason, Until: until}))
+	}
+	a.Resume = func(target, pipeline, by, reason string) error {
+		return nudged(s.journal.Resume(target, pipeline, by, reason))
+	}
+	a.Revert = func(target, pipeline, by, reason string) error {
+		if !s.current.Load().loop.Revert(target, pipeline, sync.Ask{By: by, Reason: reason}) {
+			return fmt.Errorf("the target %s is not in the configuration any more", target)
+		}
+		return nil
+	}
+	return a
 }
 
 func (s *service) served(err error) {

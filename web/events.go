@@ -1,0 +1,60 @@
+package web
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+)
+
+// How the stream of events behaves. Looking is a comparison of a few pointers while nothing is new.
+const (
+	eventLook = time.Second      // how often a stream looks for news
+	eventBeat = 25 * time.Second // how often it says that it is there, so that proxies keep it open
+	maxEvents = 64               // streams at once
+)
+
+// events streams the version of what the pages show, as server-sent events: one at the start and one each time that
+// something is new. Whoever listens then asks for what it shows.
+func (a *admin) events(w http.ResponseWriter, r *http.Request) {
+	if a.streams.Add(1) > maxEvents {
+		a.streams.Add(-1)
+		http.Error(w, "too many pages listen already; reload to see what is new", http.StatusServiceUnavailable)
+		return
+	}
+	defer a.streams.Add(-1)
+	control := http.NewResponseController(w)
+	send := func(format string, args ...any) bool {
+		control.SetWriteDeadline(time.Now().Add(10 * time.Second)) // the server's own is for answers that end
+		_, err := fmt.Fprintf(w, format, args...)
+		return err == nil && control.Flush() == nil
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Accel-Buffering", "no")
+	told, spoke := "", time.Now()
+	look := time.NewTicker(eventLook)
+	defer look.Stop()
+	for {
+		version := a.version()
+		switch {
+		case version != told:
+			if !send("event: version\ndata: %s\n\n", version) {
+				return
+			}
+			told, spoke = version, time.Now()
+		case time.Since(spoke) >= eventBeat:
+			if !send(": still here\n\n") {
+				return
+			}
+			spoke = time.Now()
+		}
+		select {
+		case <-r.Context().Done():
+			return
+		case <-a.Stopping:
+			return
+		case <-look.C:
+		}
+	}
+}

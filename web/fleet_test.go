@@ -1,0 +1,72 @@
+package web_test
+
+import (
+	"fmt"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/plumbline/plumbline/execution"
+	"github.com/plumbline/plumbline/live"
+	"github.com/plumbline/plumbline/sync"
+	"github.com/plumbline/plumbline/web"
+)
+
+// manyPipelines is a fleet of five targets with 1,000 pipelines each, of which a few need somebody.
+func manyPipelines() web.AdminConfig {
+	var reports []*sync.Report
+	var runs []*execution.Report
+	for target := range 5 {
+		r := &sync.Report{Target: fmt.Sprintf("prod-%d", target), Account: fmt.Sprintf("11112222333%d", target), Region: "eu-west-1", Started: epoch, Finished: epoch}
+		e := &execution.Report{Target: r.Target, Account: r.Account, Region: r.Region, At: epoch, Visit: 7 * time.Minute}
+		for i := range 1000 {
+			s := sync.State{Name: fmt.Sprintf("team-%02d-service-%04d", i%40, i), Status: sync.StatusSynced, Ownership: sync.Managed, Live: &live.Summary{Version: 3}, Path: "pipelines/x.json", Since: epoch}
+			if i%200 == 7 {
+				s.Status = sync.StatusDrifted
+			}
+			r.Pipelines = append(r.Pipelines, s)
+			e.Pipelines = append(e.Pipelines, executionsOf(s.Name, i))
+		}
+		reports, runs = append(reports, r), append(runs, e)
+	}
+	return web.AdminConfig{Reports: func() []*sync.Report { return reports }, Executions: func() []*execution.Report { return runs }}
+}
+
+// TestHomeSize bounds the first page of a large fleet.
+func TestHomeSize(t *testing.T) {
+	w := get(web.Admin(manyPipelines()), "/")
+	if w.Code != 200 || w.Body.Len() > 1<<20 {
+		t.Errorf("%d with %d bytes", w.Code, w.Body.Len())
+	}
+	t.Logf("%d bytes", w.Body.Len())
+}
+
+// BenchmarkHome serves the first page of 5,000 pipelines: as people ask for it again and again, and as it is when every pass has
+// brought a new report.
+func BenchmarkHome(b *testing.B) {
+	for name, fresh := range map[string]bool{"same reports": false, "new reports": true} {
+		b.Run(name, func(b *testing.B) {
+			cfg := manyPipelines()
+			handler := web.Admin(cfg)
+			b.ReportAllocs()
+			for b.Loop() {
+				if fresh {
+					handler = web.Admin(cfg)
+				}
+				w := httptest.NewRecorder()
+				handler.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+				b.SetBytes(int64(w.Body.Len()))
+			}
+		})
+	}
+}
+
+// BenchmarkIdle is what one look of an open page costs while nothing is new.
+func BenchmarkIdle(b *testing.B) {
+	handler := web.Admin(manyPipelines())
+	get(handler, "/badge.svg")
+	b.ReportAllocs()
+	for b.Loop() {
+		get(handler, "/badge.svg")
+	}
+}
