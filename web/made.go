@@ -5,28 +5,28 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
-	"sync"
+	stdsync "sync"
 	"time"
 
 	"github.com/plumbline/plumbline/execution"
-	plumbline "github.com/plumbline/plumbline/sync"
+	"github.com/plumbline/plumbline/sync"
 )
 
 // made is the fleet as it was put together last, and of what.
 type made struct {
-	mu         sync.Mutex
+	mu         stdsync.Mutex
 	fleet      *fleet
-	reports    []*plumbline.Report
+	reports    []*sync.Report
 	executions []*execution.Report
-	sources    []plumbline.SourceState
+	sources    []sync.SourceState
 	tag        string
 }
 
 // fleet returns what is known now. It is put together once for each new report, whoever asks how often.
 func (a *admin) fleet() *fleet {
-	var reports []*plumbline.Report
+	var reports []*sync.Report
 	var executions []*execution.Report
-	var sources []plumbline.SourceState
+	var sources []sync.SourceState
 	if a.Reports != nil {
 		reports = a.Reports()
 	}
@@ -51,7 +51,7 @@ func (a *admin) fleet() *fleet {
 	return m.fleet
 }
 
-func alike(a, b plumbline.SourceState) bool {
+func alike(a, b sync.SourceState) bool {
 	return a.Name == b.Name && a.Snapshot == b.Snapshot && a.Success.Equal(b.Success) && a.Since.Equal(b.Since) && fmt.Sprint(a.Err) == fmt.Sprint(b.Err)
 }
 
