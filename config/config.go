@@ -13,19 +13,23 @@
 // them knows how a configuration is written.
 package config
 
-import "time"
+import (
+	"net/url"
+	"time"
+)
 
 // Config is a whole configuration, valid and complete.
 type Config struct {
-	Name    string   // this instance; it goes into the ownership tag of each pipeline it writes
-	Sources []Source // at least one, names unique
-	Targets []Target // at least one, names unique
-	Policy  Policy
-	Drift   Drift
-	AWS     AWS
-	Web     Web
-	State   State
-	Log     Log
+	Name       string   // this instance; it goes into the ownership tag of each pipeline it writes
+	Sources    []Source // at least one, names unique
+	Targets    []Target // at least one, names unique
+	Policy     Policy
+	Drift      Drift
+	Executions Executions
+	AWS        AWS
+	Web        Web
+	State      State
+	Log        Log
 
 	origins origins // of a configuration that was not loaded: empty
 }
@@ -156,6 +160,22 @@ type Drift struct {
 	FullInterval time.Duration // between two passes that read every pipeline, also those that nobody seems to have moved
 }
 
+// Executions says how executions are followed.
+type Executions struct {
+	Interval time.Duration // the least between two looks at one pipeline
+	QueueURL string        // of the queue that events come from; "" means none
+}
+
+// Queue returns where the queue is, as its URL tells: the region is "" of an address that is not AWS's.
+func (e Executions) Queue() (region, account, name string) {
+	u, err := url.Parse(e.QueueURL)
+	if err != nil {
+		return "", "", ""
+	}
+	region, account, name, _ = queueIn(u)
+	return region, account, name
+}
+
 // AWS bounds the calls to each account and region.
 type AWS struct {
 	RequestsPerSecond float64       // of all calls
@@ -217,10 +237,11 @@ func Default() *Config {
 			Adopt: AdoptIdentical, WhenBusy: WhenBusyWait,
 			Limits: Limits{Creates: 20, Updates: 10, UpdatesPercent: 30, Deletes: 5, DeletesPercent: 10},
 		}},
-		Drift: Drift{Interval: time.Minute, FullInterval: time.Hour},
-		AWS:   AWS{RequestsPerSecond: 3, Burst: 10, WritesPerSecond: 1, Timeout: 20 * time.Second},
-		Web:   Web{Listen: "127.0.0.1:8080"},
-		State: State{Dir: "/var/lib/plumbline"},
-		Log:   Log{Level: LogInfo, Format: LogJSON},
+		Drift:      Drift{Interval: time.Minute, FullInterval: time.Hour},
+		Executions: Executions{Interval: 30 * time.Second},
+		AWS:        AWS{RequestsPerSecond: 3, Burst: 10, WritesPerSecond: 1, Timeout: 20 * time.Second},
+		Web:        Web{Listen: "127.0.0.1:8080"},
+		State:      State{Dir: "/var/lib/plumbline"},
+		Log:        Log{Level: LogInfo, Format: LogJSON},
 	}
 }

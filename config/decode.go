@@ -47,9 +47,6 @@ type either struct {
 	long  keys
 }
 
-// later is a key of a coming version.
-type later struct{}
-
 func (d *decoder) fault(n *yaml.Node, message, hint string) {
 	d.faults = append(d.faults, Fault{d.file, n.Line, n.Column, message, hint})
 }
@@ -139,10 +136,6 @@ func (k keys) read(d *decoder, path string, n *yaml.Node) {
 			d.fault(key, prefixed(path, fmt.Sprintf("unknown key %q", key.Value)), k.hint(key.Value))
 			return
 		}
-		if _, ok := v.(later); ok {
-			d.fault(key, prefixed(path, fmt.Sprintf("key %q is not supported by this version", key.Value)), "")
-			return
-		}
 		d.at(child, key, val)
 		v.read(d, child, val)
 	})
@@ -151,12 +144,11 @@ func (k keys) read(d *decoder, path string, n *yaml.Node) {
 // hint says which key was probably meant: one of this mapping, or the same word further down.
 func (k keys) hint(word string) string {
 	names := slices.Sorted(maps.Keys(k))
-	here := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return k[name] == later{} })
-	if hint := didYouMean(word, here); hint != "" {
+	if hint := didYouMean(word, names); hint != "" {
 		return hint
 	}
 	for _, name := range names {
-		if below, ok := k[name].(keys); ok && below[word] != nil && below[word] != (later{}) {
+		if below, ok := k[name].(keys); ok && below[word] != nil {
 			return fmt.Sprintf("did you mean %q, below %q?", word, name)
 		}
 	}
@@ -206,8 +198,6 @@ func (e either) read(d *decoder, path string, n *yaml.Node) {
 		}
 	}
 }
-
-func (later) read(*decoder, string, *yaml.Node) {} // unreachable: keys.read refuses the key
 
 // next is a value that becomes the next item of dst.
 func next[T any](dst *[]T, item func(*T) value) lazy {

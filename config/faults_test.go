@@ -128,10 +128,29 @@ plumbline.yaml:3:82: policy.allow.actionTypes: want a list, have text
 `,
 		},
 		{
-			name: "keys of later versions",
-			text: minimal + "executions: 3\n",
+			name: "executions",
+			text: minimal + "executions: {interval: 0s, queueURL: 'http://sqs.eu-west-1.amazonaws.com/111122223333/events'}\n",
 			want: `
-plumbline.yaml:3:1: key "executions" is not supported by this version
+plumbline.yaml:3:24: executions.interval: "0s" is no duration above 0
+  hint: write it like 20s, 1m, 1h30m or 1d
+plumbline.yaml:3:38: executions.queueURL: plain http is for this machine only, and "sqs.eu-west-1.amazonaws.com" is another
+  hint: use https
+`,
+		},
+		{
+			name: "queues",
+			text: minimal + "executions: {queueURL: 'https://sqs.eu-west-1.amazonaws.com/events'}\n",
+			want: `
+plumbline.yaml:3:24: executions.queueURL: is not the URL of a queue
+  hint: copy it from aws sqs get-queue-url; it is like https://sqs.eu-west-1.amazonaws.com/111122223333/plumbline-executions
+`,
+		},
+		{
+			name: "queues in order",
+			text: minimal + "executions: {queueURL: 'https://sqs.eu-west-1.amazonaws.com/111122223333/events.fifo'}\n",
+			want: `
+plumbline.yaml:3:24: executions.queueURL: is a FIFO queue, to which EventBridge does not send what CodePipeline tells
+  hint: make a standard queue
 `,
 		},
 		{

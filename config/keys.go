@@ -25,6 +25,10 @@ func (c *Config) keys() keys {
 			"endpointURL":       optionalText(&c.AWS.EndpointURL, isEndpoint),
 		},
 		"drift": keys{"interval": interval(&c.Drift.Interval), "fullInterval": interval(&c.Drift.FullInterval)},
+		"executions": keys{
+			"interval": interval(&c.Executions.Interval),
+			"queueURL": optionalText(&c.Executions.QueueURL, isQueue),
+		},
 		"web": keys{
 			"listen":         text(&c.Web.Listen, isListen),
 			"webhookListen":  optionalText(&c.Web.WebhookListen, isListen),
@@ -37,7 +41,6 @@ func (c *Config) keys() keys {
 			"level":  oneOf(&c.Log.Level, LogDebug, LogInfo, LogWarn, LogError),
 			"format": oneOf(&c.Log.Format, LogJSON, LogText),
 		},
-		"executions": later{},
 	}
 }
 

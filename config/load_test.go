@@ -90,6 +90,7 @@ policy:
   overrides: [{pipelines: ["core-*"], mode: detect, adopt: never}, {pipelines: [slow], whenBusy: wait, maxWait: 2h}]
   allow: {roles: ["arn:aws:iam::*:role/pipelines/*", "*:role/x"], actionTypes: ["Build/AWS/*"]}
 drift: {interval: 30s, fullInterval: 2h}
+executions: {interval: 45s, queueURL: "https://sqs.eu-west-1.amazonaws.com/111122223333/plumbline"}
 aws: {requestsPerSecond: 0.5, burst: 20, writesPerSecond: 0.25, timeout: 1m30s, endpointURL: "http://[::1]:4566"}
 web: {listen: ":8080", webhookListen: "[::1]:9000", tokenFile: token, userHeader: X-Forwarded-User, trustedProxies: [10.0.0.0/8]}
 state: {dir: state}
@@ -160,11 +161,12 @@ func TestEverything(t *testing.T) {
 				{Pipelines: []string{"core-*"}, Mode: ModeDetect, Adopt: AdoptNever},
 				{Pipelines: []string{"slow"}, WhenBusy: WhenBusyWait, MaxWait: 2 * time.Hour},
 			}},
-		Drift: Drift{30 * time.Second, 2 * time.Hour},
-		AWS:   AWS{RequestsPerSecond: 0.5, Burst: 20, WritesPerSecond: .25, Timeout: 90 * time.Second, EndpointURL: "http://[::1]:4566"},
-		Web:   Web{":8080", "[::1]:9000", in("token"), "X-Forwarded-User", []string{"10.0.0.0/8"}},
-		State: State{Dir: in("state")},
-		Log:   Log{LogDebug, LogText},
+		Drift:      Drift{30 * time.Second, 2 * time.Hour},
+		Executions: Executions{45 * time.Second, "https://sqs.eu-west-1.amazonaws.com/111122223333/plumbline"},
+		AWS:        AWS{RequestsPerSecond: 0.5, Burst: 20, WritesPerSecond: .25, Timeout: 90 * time.Second, EndpointURL: "http://[::1]:4566"},
+		Web:        Web{":8080", "[::1]:9000", in("token"), "X-Forwarded-User", []string{"10.0.0.0/8"}},
+		State:      State{Dir: in("state")},
+		Log:        Log{LogDebug, LogText},
 	}
 	if diff := cmp.Diff(want, mustParse(t, everything), values); diff != "" {
 		t.Errorf("wrong configuration (-want +got):\n%s", diff)

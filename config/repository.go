@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -115,6 +116,43 @@ func isEndpoint(s string) error {
 	}
 	return encrypted(u)
 }
+
+// isQueue accepts the URL of a queue, as SQS tells it.
+func isQueue(s string) error {
+	if err := isEndpoint(s); err != nil {
+		return err
+	}
+	u, err := url.Parse(s)
+	if err == nil {
+		_, _, name, ok := queueIn(u)
+		switch {
+		case !ok:
+			err = errors.New("its path is not /ACCOUNT/NAME")
+		case strings.HasSuffix(name, ".fifo"):
+			return &complaint{"is a FIFO queue, to which EventBridge does not send what CodePipeline tells", "make a standard queue"}
+		}
+	}
+	if err != nil {
+		return &complaint{"is not the URL of a queue", "copy it from aws sqs get-queue-url; it is like https://sqs.eu-west-1.amazonaws.com/111122223333/plumbline-executions"}
+	}
+	return nil
+}
+
+// queueIn takes apart the URL of a queue.
+func queueIn(u *url.URL) (region, account, name string, ok bool) {
+	parts := strings.Split(strings.TrimPrefix(u.Path, "/"), "/")
+	if len(parts) != 2 || isAccount(parts[0]) != nil || !queueName.MatchString(parts[1]) {
+		return "", "", "", false
+	}
+	host := strings.Split(u.Hostname(), ".")
+	if len(host) > 3 && host[0] == "sqs" {
+		region = host[1]
+	}
+	return region, parts[0], parts[1], true
+}
+
+// queueName is what SQS allows.
+var queueName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,80}(\.fifo)?$`)
 
 // isProxy accepts the address of a proxy. Plain http will do: what passes through it is encrypted to its end.
 func isProxy(s string) error {

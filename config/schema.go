@@ -9,8 +9,7 @@ import (
 )
 
 // JSONSchema returns the table of keys as a JSON Schema (draft 2020-12) of plumbline.yaml, for editors. It knows names,
-// types, choices and bounds; what else a value must be, `plumbline config check` tells. Keys of coming versions are
-// not in it, as this one refuses them.
+// types, choices and bounds; what else a value must be, `plumbline config check` tells.
 func JSONSchema() []byte {
 	schema := (&Config{}).keys().schema("")
 	schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
@@ -58,9 +57,7 @@ func schemaOf(path string, v value) form {
 func (k keys) schema(path string) form {
 	properties := form{}
 	for _, name := range slices.Sorted(maps.Keys(k)) {
-		if _, ok := k[name].(later); !ok {
-			properties[name] = schemaOf(join(path, name), k[name])
-		}
+		properties[name] = schemaOf(join(path, name), k[name])
 	}
 	f := form{"type": []string{"object", "null"}, "properties": properties, "additionalProperties": false}
 	if needed := needed[docPath(path)]; needed != nil {
@@ -174,6 +171,9 @@ var docs = map[string]string{
 	"drift":                                 "How often live pipelines are looked at.",
 	"drift.interval":                        "Time between two passes of a target, a second at least.",
 	"drift.fullInterval":                    "Time between two passes that read every pipeline.",
+	"executions":                            "How executions are followed.",
+	"executions.interval":                   "Least time between two looks at one pipeline.",
+	"executions.queueURL":                   "Queue of SQS that a rule of EventBridge fills with the events of executions.",
 	"aws":                                   "Bounds of the calls to each account and Region.",
 	"aws.requestsPerSecond":                 "Most calls in a second.",
 	"aws.burst":                             "Calls that may come at once after a rest.",

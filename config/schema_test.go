@@ -63,7 +63,7 @@ func TestSchema(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{
-		"regions: [eu-west-1]", "source: {dir: p}", head + "sources: [{dir: q}]", head + "sorce: {}", head + "policy: {whenBusy: never}", head + "executions: {interval: 30s}",
+		"regions: [eu-west-1]", "source: {dir: p}", head + "sources: [{dir: q}]", head + "sorce: {}", head + "policy: {whenBusy: never}", head + "executions: {every: 30s}",
 		head + "policy: {mode: off}", head + "policy: {mode: applied}", head + "policy: {readOnly: 'true'}", head + "policy: {prune: 10m}",
 		head + "policy: {limits: {deletesPercent: 101}}", head + "policy: {limits: {creates: -1}}", head + "policy: {limits: {creates: 1.5}}",
 		head + "policy: {rules: {CP-F01: bad}}", head + "aws: {timeout: 20}", head + "aws: {timeout: soon}", head + "aws: {burst: 0}", head + "aws: {requestsPerSecond: 0}",
@@ -100,8 +100,6 @@ func TestSchemaSaysWhatKeysMean(t *testing.T) {
 	visit = func(path string, v value) {
 		used[docPath(path)] = true
 		switch v := v.(type) {
-		case later:
-			delete(used, docPath(path))
 		case lazy:
 			visit(path, v())
 		case keys:

@@ -56,6 +56,8 @@ func Show(c *Config) []Value {
 	}
 	l.add("drift.interval", c.Drift.Interval)
 	l.add("drift.fullInterval", c.Drift.FullInterval)
+	l.add("executions.interval", c.Executions.Interval)
+	l.add("executions.queueURL", c.Executions.QueueURL)
 	l.add("aws.requestsPerSecond", c.AWS.RequestsPerSecond)
 	l.add("aws.burst", c.AWS.Burst)
 	l.add("aws.writesPerSecond", c.AWS.WritesPerSecond)

@@ -56,6 +56,8 @@ policy.rules.CP-W01: off # plumbline.yaml:11:33
 policy.rules.PL-V02: note # plumbline.yaml:11:19
 drift.interval: 1m # default
 drift.fullInterval: 1h # default
+executions.interval: 30s # default
+executions.queueURL: "" # default
 aws.requestsPerSecond: 3 # default
 aws.burst: 7 # plumbline.yaml:12:14
 aws.writesPerSecond: 1 # default

@@ -10,11 +10,12 @@ import (
 	"github.com/plumbline/plumbline/live"
 )
 
-// How many executions of a pipeline are kept: those that reports show, and what may be there in between two listings
-// or runs at the same time. A pipeline may have 50 executions running.
+// How many executions of a pipeline are kept: those that reports show, and more that run, or ended a short time ago and
+// may be retried. A pipeline may have 50 executions running.
 const (
 	kept     = 20
 	keptMost = 200
+	recent   = 2 * time.Hour
 )
 
 // slack is how far the time of an event may be from the one that AWS lists for the same change.
@@ -107,7 +108,7 @@ func (p *tracked) list(found []live.Execution, whole bool) []End {
 	p.looked, p.public = true, nil
 	slices.SortFunc(ends, func(a, b ended) int { return a.at.Compare(b.at) })
 	out := p.count(ends)
-	p.trim(kept)
+	p.trim()
 	return out
 }
 
@@ -192,7 +193,7 @@ func (p *tracked) tell(ev Event) (ends []End, look bool) {
 		}
 	}
 	p.public = nil
-	p.trim(keptMost)
+	p.trim()
 	return ends, !ev.Running()
 }
 
@@ -297,14 +298,20 @@ func (p *tracked) count(ends []ended) (counted []End) {
 }
 
 // trim forgets old executions that have ended.
-func (p *tracked) trim(most int) {
+func (p *tracked) trim() {
 	slices.SortStableFunc(p.runs, func(a, b *run) int { return b.Started.Compare(a.Started) })
-	if len(p.runs) <= most {
+	if len(p.runs) <= kept {
 		return
+	}
+	latest := p.seen
+	for _, r := range p.runs {
+		if r.told && r.Updated.After(latest) {
+			latest = r.Updated
+		}
 	}
 	left := p.runs[:0]
 	for i, r := range p.runs {
-		if i < kept || i < keptMost && (r.Running() || r.untold) {
+		if i < kept || i < keptMost && (r.Running() || r.untold || latest.Sub(r.Updated) < recent) {
 			left = append(left, r)
 			continue
 		}

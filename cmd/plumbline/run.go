@@ -26,6 +26,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/plumbline/plumbline/config"
+	"github.com/plumbline/plumbline/execution"
 	"github.com/plumbline/plumbline/journal"
 	"github.com/plumbline/plumbline/live"
 	"github.com/plumbline/plumbline/metrics"
@@ -74,7 +75,8 @@ type service struct {
 	decide   *decisions
 
 	deliveries web.Deliveries
-	memories   map[string]*sync.Memory // :: target and credentials → what its passes remember
+	memories   map[string]*sync.Memory      // :: target and credentials → what its passes remember
+	runs       map[string]*execution.Memory // the same → what is known of its executions
 	current    atomic.Pointer[generation]
 }
 
@@ -85,7 +87,8 @@ type generation struct {
 	began time.Time
 	hooks http.Handler // of the webhooks
 
-	origins []*origin
+	origins   []*origin
+	followers followers
 }
 
 // close lets go of what a generation held; the next one may use the same mirrors.
@@ -109,7 +112,7 @@ func (a *app) run(ctx context.Context, f *worldFlags) error {
 	if err != nil {
 		return err
 	}
-	s := &service{app: a, flags: f, log: log, level: level, memories: map[string]*sync.Memory{}, registry: prometheus.NewRegistry(), decide: newDecisions(log)}
+	s := &service{app: a, flags: f, log: log, level: level, memories: map[string]*sync.Memory{}, runs: map[string]*execution.Memory{}, registry: prometheus.NewRegistry(), decide: newDecisions(log)}
 	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	v, commit := buildVersion()
 	s.metrics = metrics.New(s.registry, metrics.Build{Version: v, Revision: commit})
@@ -184,7 +187,7 @@ func (s *service) openState(cfg *config.Config) {
 // build makes the sources, targets and the loop of a configuration. Nothing of it runs yet. What it returns with
 // an error has only to be closed.
 func (s *service) build(ctx context.Context, cfg *config.Config) (*generation, error) {
-	g := &generation{cfg: cfg, began: time.Now()}
+	g := &generation{cfg: cfg, began: time.Now(), followers: followers{byTarget: map[string]*execution.Follower{}}}
 	hooks := web.WebhooksConfig{Deliveries: &s.deliveries, Nudge: func(name string) { g.loop.Nudge(name) }, Log: s.log}
 	origins, err := s.app.openOrigins(cfg, &worldFlags{}, nil, s.stateDir)
 	if err != nil {
@@ -193,7 +196,7 @@ func (s *service) build(ctx context.Context, cfg *config.Config) (*generation, e
 	g.origins = origins
 	loop := sync.LoopConfig{
 		Instance: cfg.Name, Interval: cfg.Drift.Interval, Sweep: cfg.Drift.FullInterval, Log: s.log,
-		OnReport: func(r *sync.Report) { s.metrics.Report(r); s.decide.report(r) },
+		OnReport: func(r *sync.Report) { s.metrics.Report(r); s.decide.report(r); g.followers.saw(r) },
 		OnSource: s.metrics.Source,
 	}
 	for i, o := range origins {
@@ -208,14 +211,14 @@ func (s *service) build(ctx context.Context, cfg *config.Config) (*generation, e
 	}
 	g.hooks = web.Webhooks(hooks)
 	for _, t := range cfg.Targets {
-		target, err := s.target(ctx, cfg, t)
+		target, err := s.target(ctx, g, t)
 		if err != nil {
 			return g, err
 		}
 		loop.Targets = append(loop.Targets, target)
 	}
 	g.loop = sync.NewLoop(loop)
-	return g, nil
+	return g, g.followers.listen(ctx, s, cfg)
 }
 
 // before returns what the loop that runs now has read last of a source that stays as it is.
@@ -232,8 +235,9 @@ func (s *service) before(src config.Source) *source.Snapshot {
 	return nil
 }
 
-// target opens a target with all that its passes need.
-func (s *service) target(ctx context.Context, cfg *config.Config, t config.Target) (sync.Target, error) {
+// target opens a target with all that its passes need, and prepares to follow its executions.
+func (s *service) target(ctx context.Context, g *generation, t config.Target) (sync.Target, error) {
+	cfg := g.cfg
 	r, err := s.app.reader(ctx, &worldFlags{}, cfg, t, readerOptions{log: s.log, observe: s.metrics.Attempts(t.Name, t.Region)})
 	if err != nil {
 		return sync.Target{}, err
@@ -250,6 +254,7 @@ func (s *service) target(ctx context.Context, cfg *config.Config, t config.Targe
 	}
 	st.Memory = s.memories[key]
 	st.Memory.Retry() // the configuration may be what was wrong
+	s.follow(g, t, key, r)
 	return st, nil
 }
 
@@ -275,7 +280,13 @@ func (s *service) generations(ctx context.Context, path string, signals <-chan o
 		g := s.current.Load()
 		running, stop := context.WithCancel(ctx)
 		done := make(chan struct{})
-		go func() { g.loop.Run(running); close(done) }()
+		go func() {
+			var both stdsync.WaitGroup
+			both.Go(func() { g.followers.run(running) })
+			g.loop.Run(running)
+			both.Wait()
+			close(done)
+		}()
 		next := s.awaitReload(ctx, reload, g)
 		stop()
 		<-done
