@@ -14,7 +14,7 @@ func (s *Server) putApprovalResult(c *call) (any, error) {
 	case r == nil:
 		return nil, noApproval(p, text(c.input, "stageName"), text(c.input, "actionName"))
 	case r.status != inProgress && r.by == "":
-		return nil, unknownToken
+		return nil, errUnknownToken
 	case r.status != inProgress:
 		return nil, refuse("ApprovalAlreadyCompletedException", "The approval action has already been approved or rejected.")
 	}
@@ -29,7 +29,7 @@ func (s *Server) putApprovalResult(c *call) (any, error) {
 	return map[string]any{"approvedAt": epoch(s.now())}, nil
 }
 
-var unknownToken = refuse("InvalidApprovalTokenException", "The approval request already received a response or has expired.")
+var errUnknownToken = refuse("InvalidApprovalTokenException", "The approval request already received a response or has expired.")
 
 // noApproval says what a request names that does not exist. An approval that waits is found even if an update has
 // removed it from the pipeline since: the execution goes on until it is answered.
@@ -40,7 +40,7 @@ func noApproval(p *pipeline, stage, action string) error {
 	if a := p.current().decl.find(stage, action); a == nil || a.ActionTypeID.Category != "Approval" { // text unknown
 		return refuse("ActionNotFoundException", "Stage '%s' of pipeline '%s' does not have an approval action with name '%s'", stage, p.name, action)
 	}
-	return unknownToken
+	return errUnknownToken
 }
 
 // approval is the run of an approval action that has this token.

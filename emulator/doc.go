@@ -29,6 +29,19 @@
 // Pipelines are immutable values that each write replaces, so a stale read is simply the value before. Executions have no
 // goroutines: every call first moves them to the present by the clock of Options.Now (walk.go).
 //
+// # Executions
+//
+// An execution waits in front of a stage for the stage's lock and for the transition into it, then runs the stage's entry
+// condition, its actions in runOrder, and its condition for success or failure. Actions take Options.ActionDuration and
+// succeed, unless an Outcome says otherwise; approvals wait for PutApprovalResult or their time-out, unless Options.AutoApprove
+// or an outcome that names the approval ends them. Stages can be retried, rolled back, skipped and overridden, by hand or as
+// the pipeline declares. Every change of state of an execution, a stage or an action goes through transition.go.
+//
+// Where sources are silent or disagree: running actions of an execution that an update interrupts end, approvals included,
+// and then the execution is Cancelled, or Failed with Options.FailOnUpdate; a rollback ends with the stage it rolls back;
+// an automatic retry without a retryMode retries the failed actions; the Outbound transition of a stage is the Inbound one
+// of the next; the lock of a stage is held while its entry condition is evaluated.
+//
 // # Control over HTTP
 //
 // For a process of its own there is a JSON interface under /_emulator/, refused to pages of other origins:
@@ -37,10 +50,13 @@
 //	POST   /_emulator/faults    one Fault or a list: {"operation":"UpdatePipeline","nth":2,"action":"error","code":"ThrottlingException"};
 //	                            "delay" is text such as "250ms"
 //	DELETE /_emulator/faults    drop all faults
-//	POST   /_emulator/outcomes  one Outcome or a list: {"pipeline":"web","stage":"Deploy","status":"Failed","code":"JobFailed","message":"no such bucket"}
+//	POST   /_emulator/outcomes  one Outcome or a list: {"pipeline":"web","stage":"Deploy","status":"Failed","code":"JobFailed","message":"tests fail"}
+//	                            or {"pipeline":"web","cause":"missing-bucket"}; "duration" and "maxDuration" are text such as "30s"
+//	POST   /_emulator/changes   a Change, which starts an execution: {"region":"us-east-1","pipeline":"web","action":"Source",
+//	                            "revision":"c0ffee","summary":"fix it","trigger":"WebhookV2"}; answers {"pipelineExecutionId":"…"}
 //	POST   /_emulator/secrets   one Secret or a list: {"region":"us-east-1","name":"github","value":"…"}; again, it rotates the secret
 //	POST   /_emulator/parameters one Parameter or a list, likewise
-//	POST   /_emulator/complete  an Outcome for actions that run now; answers {"completed":n}
+//	POST   /_emulator/complete  an Outcome for actions that run now, and approvals it names; answers {"completed":n}
 //	POST   /_emulator/tags      one PipelineTags or a list: what AWS itself sets, which no API call can, such as the
 //	                            aws:cloudformation:… of a stack's pipeline
 //	POST   /_emulator/rules     one EventRule or a list: {"queue":"arn:aws:sqs:us-east-1:123456789012:events","seed":7,"duplicated":0.1,

@@ -153,15 +153,21 @@ func (s *Server) history(sc scope, st *store, p *pipeline) *history {
 	return h
 }
 
-// forget drops what is known of stages and actions that a new version does not have any more.
-func (h *history) forget(d *declaration) {
+// forget drops what is known of stages and actions that a new version does not have any more. Executions in PARALLEL
+// mode may still wait in front of such a stage; its transition is closed no longer.
+func (h *history) forget(d *declaration, now time.Time) {
 	isGone := func(name string) bool {
 		return !slices.ContainsFunc(d.Stages, func(st stage) bool { return st.Name == name })
 	}
 	maps.DeleteFunc(h.last, func(name string, _ *stageRun) bool { return isGone(name) })
-	maps.DeleteFunc(h.inbound, func(name string, _ transitionState) bool { return isGone(name) })
 	maps.DeleteFunc(h.lastRun, func(name [2]string, _ *run) bool { return d.find(name[0], name[1]) == nil })
 	maps.DeleteFunc(h.revisions, func(name [2]string, _ revision) bool { return d.find(name[0], name[1]) == nil })
+	for name := range h.inbound {
+		if isGone(name) {
+			delete(h.inbound, name)
+			h.admit(name, now)
+		}
+	}
 }
 
 // order is how an execution is started.

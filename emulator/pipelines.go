@@ -48,7 +48,7 @@ func (s *Server) updatePipeline(c *call) (any, error) {
 	}
 	h := s.history(c.scope(), st, old)
 	h.interrupt(s.now())
-	h.forget(p.current().decl)
+	h.forget(p.current().decl, s.now())
 	h.present(s.now())
 	st.put(&p)
 	return map[string]any{"pipeline": p.current().shown}, nil

@@ -136,17 +136,15 @@ func (h *history) deliver(e *execution, r *run) {
 
 // place is where an artifact lies: the service cuts the names of pipeline and artifact and adds seven characters.
 func (h *history) place(e *execution, name string) artifact {
-	bucket := ""
+	bucket := e.decl.ArtifactStores[h.scope.region].Location
 	if e.decl.ArtifactStore != nil {
 		bucket = e.decl.ArtifactStore.Location
-	} else {
-		bucket = e.decl.ArtifactStores[h.scope.region].Location
 	}
 	return artifact{name, bucket, h.pipeline[:min(20, len(h.pipeline))] + "/" + name[:min(10, len(name))] + "/" + newUUID()[:7]}
 }
 
 func (r *run) inputNames() []string {
-	in := []struct{ Name string }{}
+	var in []struct{ Name string }
 	if r.action != nil {
 		in = r.action.InputArtifacts
 	} else {

@@ -316,7 +316,7 @@ const missingBucket = "No bucket with the name code-bucket-01 was found"
 
 func (t *tour) failAnExecution(ctx context.Context) error {
 	t.title("A new pipeline reads from a bucket that does not exist.")
-	if err := t.aws.Script(emulator.Outcome{Pipeline: "reports", Stage: "GetCode", Status: "Failed", Code: "ConfigurationError", Message: missingBucket}); err != nil {
+	if err := t.aws.Script(emulator.Outcome{Pipeline: "reports", Cause: "missing-bucket"}); err != nil {
 		return err
 	}
 	if err := t.git("reports", map[string]string{"reports.json": demoFile("reports.json")}); err != nil {
