@@ -51,6 +51,7 @@ const (
 	targetUp
 	targetLastSuccess
 	passes
+	sweepFindings
 	passDuration
 	lastPass
 	awsLimiterWait
@@ -331,6 +332,10 @@ var catalog = [metricCount]entry{
 	passes: {
 		name: "plumbline_passes_total", kind: counter, labels: []string{"target"}, scope: perTarget, most: 1, since: one,
 		help: "Passes over the target, those that could not see it included.",
+	},
+	sweepFindings: {
+		name: "plumbline_sweep_findings_total", kind: counter, labels: []string{"target"}, scope: perTarget, most: 1, since: one,
+		help: "Pipelines that a sweep found to differ though version and record said that they were in sync; should stay 0.",
 	},
 	passDuration: {
 		name: "plumbline_pass_duration_seconds", kind: history, labels: []string{"target"}, buckets: passBuckets, scope: perTarget, most: 1, since: one,

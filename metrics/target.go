@@ -24,6 +24,7 @@ type target struct {
 	up            bool // it could see the target
 	success, last time.Time
 	passes        int
+	missed        int // differences that only sweeps found
 	duration      prometheus.Histogram
 	attempts      *attempts
 	broken        []string // the files with errors, as the report calls them
@@ -121,6 +122,9 @@ func (t *target) see(r *sync.Report) {
 			found[name] = p
 			continue
 		}
+		if s.Missed {
+			t.missed++
+		}
 		if p.see(s, c, r.Finished) {
 			t.detections++
 		}
@@ -201,6 +205,7 @@ func (t *target) render(descs *[metricCount]*prometheus.Desc) {
 	named := with(nil, pair("target", t.name))
 	own := samples{descs: descs}
 	own.add(passes, named, float64(t.passes))
+	own.add(sweepFindings, named, float64(t.missed))
 	own.at(lastPass, named, t.last)
 	if t.looked {
 		all := with(t.labels, named...)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf8"
 )
 
@@ -16,10 +17,16 @@ type Document struct {
 	Name        string            // "" where the file has none that can be read
 	Declaration *Node             // as written, variables replaced, without version
 	Tags        map[string]string // nil: the file leaves the tags alone
+
+	once   sync.Once
+	digest string
 }
 
-// Digest returns the identity of the declaration; see [Digest].
-func (d *Document) Digest() string { return Digest(d.Declaration) }
+// Digest returns the identity of the declaration, which is not changed any more once it was asked for; see [Digest].
+func (d *Document) Digest() string {
+	d.once.Do(func() { d.digest = Digest(d.Declaration) })
+	return d.digest
+}
 
 // For returns the document for one target and everything that is wrong with it there. The document is usable
 // as desired state only if no problem is of severity error.

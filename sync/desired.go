@@ -49,13 +49,17 @@ type Tree struct {
 type treeFile struct {
 	origin   *Origin
 	source   source.File
-	file     *pipeline.File // nil where the file cannot be read
-	problems []pipeline.Problem
-	targets  []string // by name; nil for all that the fence lets through
+	file     *pipeline.File     // nil where the file cannot be read
+	parsed   []pipeline.Problem // what parsing it found
+	problems []pipeline.Problem // the same, and what is wrong with its folder
+	targets  []string           // by name; nil for all that the fence lets through
 }
 
 // Read parses the files of all sources. targets are the names of all configured targets.
-func Read(origins []Origin, targets []string) *Tree {
+func Read(origins []Origin, targets []string) *Tree { return (*Tree)(nil).Next(origins, targets) }
+
+// Next is Read, but parses only the files that the tree before, which may be nil, does not have just so.
+func (before *Tree) Next(origins []Origin, targets []string) *Tree {
 	t := &Tree{origins: origins, shown: map[string]int{}, targets: targets}
 	for i := range origins {
 		o := &t.origins[i]
@@ -71,7 +75,7 @@ func Read(origins []Origin, targets []string) *Tree {
 		files := t.files[first:]
 		spread(len(files), func(i int) {
 			f := &files[i]
-			f.file, f.problems = pipeline.Parse(f.shown(), f.source.Data)
+			f.parse(before)
 			t.place(f)
 		})
 	}
@@ -81,6 +85,19 @@ func Read(origins []Origin, targets []string) *Tree {
 		}
 	}
 	return t
+}
+
+// parse reads a file, or takes over what an earlier tree has read of the same path and content.
+func (f *treeFile) parse(before *Tree) {
+	if before != nil && f.source.Hash != "" {
+		if i, ok := before.shown[f.shown()]; ok && before.files[i].source.Hash == f.source.Hash {
+			f.file, f.parsed = before.files[i].file, before.files[i].parsed
+			f.problems = slices.Clip(f.parsed)
+			return
+		}
+	}
+	f.file, f.parsed = pipeline.Parse(f.shown(), f.source.Data)
+	f.problems = slices.Clip(f.parsed)
 }
 
 // spread calls do for each number below n, on all processors at once, and waits for the last. If one panics, spread does.
@@ -195,11 +212,13 @@ type Desired struct {
 }
 
 // For returns what the files want of one target.
-func (t *Tree) For(target pipeline.Target) *Desired {
+func (t *Tree) For(target pipeline.Target) *Desired { return t.desired(target, t.judge(target, nil)) }
+
+// desired makes of what the files say for a target what they want together.
+func (t *Tree) desired(target pipeline.Target, judged []judgement) *Desired {
 	d := &Desired{Wanted: map[string]*Wanted{}, broken: map[string][]pipeline.Problem{}, closed: map[string]bool{}}
 	claims := map[string][]*Wanted{}
 	var unnamed []treeFile
-	judged := t.judge(target)
 	for i, f := range t.files {
 		if len(f.targets) == 0 && f.targets != nil || f.file == nil {
 			d.note(f.origin, f.source.Path, f.problems)
@@ -241,12 +260,17 @@ type judgement struct {
 	typesTell bool // see Target.TypesTell
 }
 
-// judge returns what the files say for a target, in their order.
-func (t *Tree) judge(target pipeline.Target) []judgement {
+// judge returns what the files say for a target, in their order. known is what files said before for just the same
+// target; they do not change.
+func (t *Tree) judge(target pipeline.Target, known map[*pipeline.File]judgement) []judgement {
 	judged := make([]judgement, len(t.files))
 	spread(len(t.files), func(i int) {
 		f := &t.files[i]
 		if f.file == nil || !f.goesTo(target.Name) {
+			return
+		}
+		if j, ok := known[f.file]; ok {
+			judged[i] = j
 			return
 		}
 		doc, problems := f.file.For(target)

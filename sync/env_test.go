@@ -3,6 +3,7 @@ package sync
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -112,7 +113,7 @@ func (r *repo) snapshot() *source.Snapshot {
 			content, there := state.files[path]
 			v := source.Version{Commit: state.id, Time: state.time}
 			if there {
-				v.Data, v.Hash = []byte(content), fmt.Sprint(len(content))
+				v.Data, v.Hash = []byte(content), fmt.Sprintf("%x", sha256.Sum256([]byte(content)))
 			}
 			if i == 0 || r.states[i-1].files[path] != content {
 				versions = slices.Insert(versions, 0, v)

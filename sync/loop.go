@@ -45,7 +45,7 @@ type LoopConfig struct {
 	Feeds    []Feed
 	Targets  []Target
 	Interval time.Duration // between two passes of a target, give or take a tenth; zero is a minute
-	Sweep    time.Duration // how often a pass reads every pipeline; zero is an hour
+	Sweep    time.Duration // within this time the passes read every pipeline once, a few each; zero is an hour
 
 	// OnReport and OnSource are told of each pass and each look at a source. They must not block, and may be
 	// called from several goroutines at once. nil for nobody.
@@ -93,7 +93,6 @@ type loopTarget struct {
 	mu     stdsync.Mutex
 	report *Report
 	asked  map[string]Ask // :: pipeline → a person's word that its drift is to be put back, for the next pass
-	swept  time.Time      // owned by the target's goroutine
 }
 
 // NewLoop prepares a loop; Run starts it.
@@ -351,7 +350,7 @@ func (l *Loop) plant() {
 	for i, t := range l.targets {
 		names[i] = t.Name
 	}
-	l.tree = Read(origins, names)
+	l.tree = l.tree.Next(origins, names)
 }
 
 // keep makes passes over a target again and again.
@@ -429,15 +428,12 @@ func (l *Loop) guarded(ctx context.Context, t *loopTarget) (report *Report) {
 	for i, f := range l.feeds {
 		names[i] = f.name
 	}
-	sweep := started.Sub(t.swept) >= l.cfg.Sweep
-	report = Pass(ctx, Input{
-		Instance: l.cfg.Instance, By: journal.Daemon, Sources: names, Tree: tree, Target: t.Target, Asked: t.takeAsked(), Sweep: sweep && !t.swept.IsZero(),
+	in := Input{
+		Instance: l.cfg.Instance, By: journal.Daemon, Sources: names, Tree: tree, Target: t.Target, Asked: t.takeAsked(), SweepWithin: l.cfg.Sweep,
 		Moved: func(ctx context.Context, source string) (bool, error) { return l.moved(ctx, tree, source) }, Log: l.cfg.Log,
-	})
-	t.Memory.since(report)
-	if sweep && report.Err == nil {
-		t.swept = started
 	}
+	report = passes(ctx, in)
+	t.Memory.since(report)
 	return report
 }
 

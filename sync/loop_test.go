@@ -257,7 +257,7 @@ func TestLoopSlowTarget(t *testing.T) {
 }
 
 // hanging never answers a listing.
-type hanging struct{ *fake }
+type hanging struct{ Reader }
 
 func (h hanging) Inventory(ctx context.Context) (live.Inventory, error) {
 	<-ctx.Done()

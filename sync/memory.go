@@ -28,6 +28,11 @@ type Memory struct {
 	statuses map[string]standing      // :: name → its status and since when
 	calm     map[string]time.Time     // :: name → since when a pipeline that is fought over is as its file says
 
+	tags  map[string]live.Summary // :: name → the tags that were read of it, where no listing tells them
+	want  *wants                  // what the files want
+	seen  *seen                   // the latest listing
+	sweep sweep
+
 	inquiries map[question]*inquiry
 	mute      bool // nobody may ask who changed pipelines
 }
@@ -46,6 +51,7 @@ func (m *Memory) wrote(s live.Summary) {
 	}
 	s.Tags = maps.Clone(s.Tags)
 	m.writes[s.Name] = ownWrite{time.Now(), s}
+	m.keepTagsLocked(s)
 	delete(m.docs, s.Name)
 }
 
@@ -54,6 +60,7 @@ func (m *Memory) deleted(name string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.writes, name)
+	delete(m.tags, name)
 	delete(m.docs, name)
 	delete(m.absent, name)
 	delete(m.fought, name)
@@ -79,6 +86,31 @@ func (m *Memory) refresh(listed map[string]*live.Summary) {
 			l.Tags = maps.Clone(w.summary.Tags) // the tag listing lags behind too
 		}
 	}
+}
+
+// keepTags keeps the tags that were read of a pipeline for the passes to come.
+func (m *Memory) keepTags(s live.Summary) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.keepTagsLocked(s)
+}
+
+func (m *Memory) keepTagsLocked(s live.Summary) {
+	if m.tags == nil {
+		m.tags = map[string]live.Summary{}
+	}
+	s.Tags = maps.Clone(s.Tags)
+	m.tags[s.Name] = s
+}
+
+// tagsOf returns the tags that were read of just this pipeline at just this version, nil where none were.
+func (m *Memory) tagsOf(s live.Summary) map[string]string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if t := m.tags[s.Name]; t.Version == s.Version && !t.Created.IsZero() && t.Created.Equal(s.Created) {
+		return maps.Clone(t.Tags)
+	}
+	return nil
 }
 
 // staleFor notes that a pipeline's version is smaller than recorded and returns for how long it has been.

@@ -56,6 +56,9 @@ type Input struct {
 	Errand   Errand         // "": everything that is due
 	Asked    map[string]Ask // :: pipeline → a person wants its drift put back, whatever the mode is
 	Sweep    bool           // read every pipeline, also those that version and digest say are in sync
+	// SweepWithin, where it is not 0, spreads a sweep: a pass reads so many of those pipelines that in this time each
+	// has been read once.
+	SweepWithin time.Duration
 
 	// Moved reports whether a source, or for "" any of them, has moved since the Tree was read. Before the first
 	// change that a source wants, and again when that was a minute ago, a pass asks; if so it ends with ErrMoved.
@@ -81,6 +84,7 @@ type pass struct {
 	checked  map[string]time.Time // :: source → when it was last found not to have moved; "" for all of them
 	report   *Report
 	vault    vault
+	swept    map[string]bool // what this pass reads of a sweep that is spread
 
 	suspensions []journal.Suspension
 	fights      map[string]journal.Fight
@@ -151,13 +155,14 @@ func (p *pass) see(ctx context.Context) error {
 		p.report.Known[name] = true
 	}
 	p.Target.Memory.refresh(p.listed)
+	p.Target.Memory.keepListing(p.listed, inventory.TagsErr)
 	return nil
 }
 
 func (p *pass) want(types *pipeline.Types) {
 	target := p.pipelineTarget()
 	target.Types = types
-	p.desired = p.Tree.For(target)
+	p.desired = p.Target.Memory.wanted(p.Tree, target)
 	p.report.Problems, p.report.desired = p.desired.Problems, p.desired
 }
 
@@ -196,6 +201,7 @@ func (p *pass) plan(ctx context.Context) {
 			list = append(list, name)
 		}
 	}
+	p.chooseSlice(list)
 	states, changes := make([]*State, len(list)), make([]*Change, len(list))
 	var group errgroup.Group
 	group.SetLimit(readers)

@@ -32,14 +32,13 @@ func (p *pass) look(ctx context.Context, name string) (*State, *Change) {
 		l = &own
 	}
 	state := &State{Name: name, Live: l}
+	asked, err := true, error(nil)
 	if l != nil && l.Tags == nil && p.report.TagsErr != nil {
 		// Without a listing of tags, nothing tells which pipelines are ours but to ask.
-		tags, err := p.Target.Live.Tags(ctx, name)
-		if err != nil {
+		if asked, err = p.findTags(ctx, l); err != nil {
 			state.Status, state.Why = StatusUnknown, err.Error()
 			return state, nil
 		}
-		l.Tags = tags
 	}
 	if l != nil {
 		state.Ownership, state.Owner = Owner(l.Tags, p.Instance, p.Sources)
@@ -58,7 +57,7 @@ func (p *pass) look(ctx context.Context, name string) (*State, *Change) {
 	if len(w.Errors) > 0 {
 		return p.invalid(state, w)
 	}
-	c := &consideration{pass: p, name: name, w: w, l: l, state: state}
+	c := &consideration{pass: p, name: name, w: w, l: l, state: state, remembered: !asked}
 	if err := c.gather(ctx); err != nil {
 		state.Status, state.Why = StatusUnknown, err.Error()
 		return state, nil
@@ -111,6 +110,8 @@ type consideration struct {
 	l     *live.Summary // nil: not live
 	state *State
 
+	remembered bool // the tags are those of an earlier pass
+
 	facts   facts
 	record  record
 	base    live.Pipeline
@@ -133,20 +134,24 @@ func (c *consideration) gather(ctx context.Context) error {
 	}
 	c.facts.live = true
 	if c.l.Tags == nil {
-		tags, err := c.Target.Live.Tags(ctx, c.name)
+		asked, err := c.findTags(ctx, c.l)
 		if err != nil {
 			return err
 		}
-		c.l.Tags = tags
+		c.remembered = !asked
 	}
-	c.state.Ownership, c.state.Owner = Owner(c.l.Tags, c.Instance, c.Sources)
-	c.facts.owner = c.state.Ownership
-	if err := c.compareVersions(ctx); err != nil {
+	if err := c.compareMarks(ctx); err != nil {
 		return err
 	}
-	c.compareTags()
+	if c.remembered && (!c.facts.upToDate() || len(c.tagDiff) > 0) {
+		// Nothing but a reading of them just now may be the ground for a change.
+		if err := c.readTags(ctx); err != nil {
+			return err
+		}
+	}
 	inSync := c.facts.upToDate() && !c.unsealed()
-	if inSync && !c.Sweep && len(c.tagDiff) == 0 && !c.Target.Memory.isOdd(c.name, c.l.Version) {
+	odd := c.Target.Memory.isOdd(c.name, c.l.Version)
+	if inSync && !c.sweeps(c.name) && len(c.tagDiff) == 0 && !odd {
 		return nil
 	}
 	if err := c.compareContent(ctx); err != nil {
@@ -156,6 +161,9 @@ func (c *consideration) gather(ctx context.Context) error {
 	c.compareSecrets()
 	if err == nil {
 		err = c.confirmRecord(ctx)
+	}
+	if inSync && c.facts.content == differs && !odd {
+		c.missed()
 	}
 	// What a sweep has found must not be forgotten by the passes until the next one.
 	c.Target.Memory.odd(c.name, c.l.Version, inSync && (c.facts.content == differs || c.facts.rotated || err != nil))
@@ -168,19 +176,33 @@ func (c *consideration) confirmRecord(ctx context.Context) error {
 	if c.facts.content != equal || c.facts.owner != Managed || c.facts.upToDate() && len(c.tagDiff) == 0 && !c.facts.rotated {
 		return nil
 	}
+	if err := c.readTags(ctx); err != nil {
+		return err
+	}
+	c.compareSecrets()
+	return nil
+}
+
+// readTags reads the tags and looks again at what they say.
+func (c *consideration) readTags(ctx context.Context) error {
 	tags, err := c.Target.Live.Tags(ctx, c.name)
 	if err != nil {
 		return err
 	}
-	c.l.Tags = tags
-	c.facts.owner, c.state.Owner = Owner(tags, c.Instance, c.Sources)
-	c.state.Ownership = c.facts.owner
+	c.l.Tags, c.remembered = tags, false
+	c.Target.Memory.keepTags(*c.l)
 	c.facts.desired, c.facts.moved = false, false
+	return c.compareMarks(ctx)
+}
+
+// compareMarks finds out whose the pipeline is and what its record and its other tags say.
+func (c *consideration) compareMarks(ctx context.Context) error {
+	c.state.Ownership, c.state.Owner = Owner(c.l.Tags, c.Instance, c.Sources)
+	c.facts.owner = c.state.Ownership
 	if err := c.compareVersions(ctx); err != nil {
 		return err
 	}
 	c.compareTags()
-	c.compareSecrets()
 	return nil
 }
 
@@ -301,7 +323,7 @@ func (c *consideration) version(v source.Version) *pipeline.Document {
 // no version tells, so it believes nothing that was read before.
 func (c *consideration) compareContent(ctx context.Context) error {
 	base, cached := c.Target.Memory.document(*c.l)
-	if !cached || c.Sweep {
+	if !cached || c.sweeps(c.name) {
 		var err error
 		if base, err = c.Target.Live.Pipeline(ctx, c.name); err != nil {
 			return err
@@ -390,6 +412,9 @@ func (c *consideration) decide() *Change {
 	if v.verb == Update {
 		change.Notes = append(change.Notes, c.carried()...)
 		change.Notes = append(change.Notes, c.rotations()...)
+	}
+	if c.state.Missed {
+		change.Notes = append(change.Notes, missedNote)
 	}
 	if v.cause == CauseBoth {
 		change.Notes = append(change.Notes, c.bothSides()...)

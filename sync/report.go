@@ -51,6 +51,7 @@ type State struct {
 	Since     time.Time // since when a loop has seen this status; zero outside of one
 
 	Suspended *journal.Suspension // nil for none
+	Missed    bool                // reading it showed a difference that its version and its tags do not tell
 	Fighting  bool                // the daemon has reverted it three times within half an hour, and somebody must look
 }
 
