@@ -234,11 +234,11 @@ func choose(targets []*runsTarget, q runsQuery) []*listedRun {
 
 // checkRunNames refuses the name of a pipeline that is nowhere, if all targets could be looked at.
 func checkRunNames(targets []*runsTarget, names []string) error {
+	if slices.ContainsFunc(targets, func(t *runsTarget) bool { return t.err != nil }) {
+		return nil
+	}
 	var known []string
 	for _, t := range targets {
-		if t.err != nil {
-			return nil
-		}
 		known = append(known, t.known...)
 	}
 	slices.Sort(known)

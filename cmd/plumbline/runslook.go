@@ -99,30 +99,32 @@ func (t *runsTarget) list(ctx context.Context, q runsQuery) {
 	t.total.Store(int64(len(t.pipelines)))
 }
 
-// ask asks for the executions of each pipeline. One that has been deleted meanwhile has none.
+// ask asks for the executions of each pipeline.
 func (t *runsTarget) ask(ctx context.Context, q runsQuery) {
 	t.found, t.errs = make([][]live.Execution, len(t.pipelines)), make([]error, len(t.pipelines))
 	var group errgroup.Group
 	group.SetLimit(sideBySide)
-	for i, name := range t.pipelines {
-		group.Go(func() error {
-			if t.broken.Load() >= tooBroken || ctx.Err() != nil {
-				return nil
-			}
-			runs, err := t.reader.Executions(ctx, name, q.depth())
-			if ctx.Err() != nil {
-				return nil
-			}
-			if err != nil && live.ClassOf(err) != live.NotFound {
-				t.errs[i] = err
-				t.broken.Add(1)
-			}
-			t.found[i] = runs
-			t.asked.Add(1)
-			return nil
-		})
+	for i := range t.pipelines {
+		group.Go(func() error { t.askOne(ctx, q, i); return nil })
 	}
 	_ = group.Wait() // the functions return no errors
+}
+
+// askOne asks for the executions of one pipeline. One that has been deleted meanwhile has none.
+func (t *runsTarget) askOne(ctx context.Context, q runsQuery, i int) {
+	if t.broken.Load() >= tooBroken || ctx.Err() != nil {
+		return
+	}
+	runs, err := t.reader.Executions(ctx, t.pipelines[i], q.depth())
+	if ctx.Err() != nil {
+		return
+	}
+	if err != nil && live.ClassOf(err) != live.NotFound {
+		t.errs[i] = err
+		t.broken.Add(1)
+	}
+	t.found[i] = runs
+	t.asked.Add(1)
 }
 
 // explainRuns asks of each execution that failed what in it did.
