@@ -20,13 +20,14 @@ type bench struct {
 	*emulator.Server
 	c     *codepipeline.Client
 	clock time.Time
+	url   string
 }
 
 func newBench(t *testing.T, opts emulator.Options) *bench {
 	b := &bench{T: t, clock: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
 	opts.Now = func() time.Time { return b.clock }
 	s, url := serve(t, opts)
-	b.Server, b.c = s, client(url, account, "eu-west-1")
+	b.Server, b.c, b.url = s, client(url, account, "eu-west-1"), url
 	return b
 }
 

@@ -71,6 +71,10 @@ func (h *history) retry(st *stageRun, mode, by string, at time.Time) {
 		h.setStage(st, failed, at)
 	}
 	h.resume(st, at)
+	if st.status == inProgress { // other actions still run
+		h.startActions(st, at)
+		return
+	}
 	h.beginActions(st, at)
 }
 

@@ -75,8 +75,8 @@ func (h *history) setExecution(e *execution, status string, at time.Time) {
 
 // setStage is the one place where the status of a stage changes, but for the time before its entry condition is met.
 func (h *history) setStage(st *stageRun, status string, at time.Time) {
+	state := eventState(status, st.status == failed || len(st.retries) > 0)
 	st.status, st.of.updated = status, at
-	state := eventState(status, len(st.retries) > 0)
 	if state == "" {
 		return
 	}

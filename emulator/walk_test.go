@@ -1,14 +1,18 @@
 package emulator_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/codepipeline"
 	"github.com/aws/aws-sdk-go-v2/service/codepipeline/types"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"github.com/plumbline/plumbline/emulator"
 )
@@ -45,6 +49,9 @@ type wanderer struct {
 func newWanderer(t *testing.T, seed uint64) *wanderer {
 	w := &wanderer{bench: newBench(t, emulator.Options{ActionDuration: time.Minute, FailOnUpdate: seed%2 == 0}), Rand: rand.New(rand.NewPCG(seed, 1)),
 		seen: map[string]types.PipelineExecutionStatus{}, resumed: map[string]bool{}}
+	if err := w.AddEventRule(emulator.EventRule{Queue: eventQueue}); err != nil {
+		t.Fatal(err)
+	}
 	w.p = w.pipeline()
 	create(t, w.c, w.p)
 	return w
@@ -247,8 +254,52 @@ func (w *wanderer) unwind() {
 			open = open || !ended(s)
 		}
 		if !open {
+			w.checkEvents()
 			return
 		}
 	}
 	w.Fatalf("after everything is open, executions go on: %s %s", w.statuses("web"), w.state("web"))
+}
+
+// follows says which states an event may tell after which other; "" is the beginning.
+var follows = map[string]string{
+	"STARTED": " ", "RESUMED": " FAILED", "STOPPING": " STARTED RESUMED", "STOPPED": " STARTED RESUMED STOPPING",
+	"SUCCEEDED": " STARTED RESUMED FAILED", "FAILED": " STARTED RESUMED", "SUPERSEDED": " STARTED RESUMED", "CANCELED": " STARTED RESUMED", "ABANDONED": " STARTED",
+}
+
+// checkEvents: the events of each execution and action come in an order that makes sense, and the last tells how it ended.
+func (w *wanderer) checkEvents() {
+	w.Helper()
+	q := inbox{w.T, sqs.NewFromConfig(config(w.url, account, "eu-west-1")), aws.String("https://sqs.eu-west-1.amazonaws.com/" + account + "/events")}
+	last := map[string]string{} // :: kind, ids → state
+	for messages := q.receive(); len(messages) > 0; messages = q.receive() {
+		for _, m := range messages {
+			var e struct {
+				Kind   string `json:"detail-type"`
+				Detail struct {
+					ID, Stage, Action, State string
+					Execution                string `json:"execution-id"`
+					Run                      string `json:"action-execution-id"`
+				}
+			}
+			if err := json.Unmarshal([]byte(*m.Body), &e); err != nil {
+				w.Fatal(err)
+			}
+			key := e.Kind + e.Detail.Execution + e.Detail.Stage + e.Detail.Run
+			before := last[key]
+			if e.Kind == "CodePipeline Stage Execution State Change" && before == "" && e.Detail.State != "STARTED" {
+				before = "STARTED" // an entry condition came before, of which there is no event
+			}
+			if !slices.Contains(strings.Split(follows[e.Detail.State], " ")[1:], before) {
+				w.Fatalf("%s after %s: %s", e.Detail.State, before, *m.Body)
+			}
+			last[key] = e.Detail.State
+			q.delete(m)
+		}
+	}
+	for id, status := range w.seen {
+		if got, want := last["CodePipeline Pipeline Execution State Change"+id], strings.ReplaceAll(strings.ToUpper(string(status)), "CANCELLED", "CANCELED"); got != want {
+			w.Fatalf("%s is %s, and the last event of it said %s", id, status, got)
+		}
+	}
 }
