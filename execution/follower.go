@@ -113,6 +113,7 @@ func NewFollower(cfg Config) *Follower {
 // Run follows until ctx ends. Then it waits for the calls that are under way, makes a last report and saves what was
 // counted.
 func (f *Follower) Run(ctx context.Context) {
+	ctx = live.WithPurpose(ctx, live.Executions)
 	if !f.prepare(ctx) {
 		return
 	}

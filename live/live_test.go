@@ -42,7 +42,7 @@ func TestOperations(t *testing.T) {
 			if got := w.bodies[name][0]; got != `{"future":"é"}` {
 				t.Errorf("sent %s", got)
 			}
-			want := "CodePipeline_20150709." + name
+			want, form := "CodePipeline_20150709."+name, "application/x-amz-json-1.1"
 			switch op.service {
 			case taggingService:
 				want = "ResourceGroupsTaggingAPI_20170126." + name
@@ -52,8 +52,10 @@ func TestOperations(t *testing.T) {
 				want = "CloudTrail_20131101." + name
 			case parametersService:
 				want = "AmazonSSM." + name
+			case queueService:
+				want, form = "AmazonSQS."+name, "application/x-amz-json-1.0"
 			}
-			if got := w.headers.Get("X-Amz-Target"); got != want || w.headers.Get("Content-Type") != "application/x-amz-json-1.1" {
+			if got := w.headers.Get("X-Amz-Target"); got != want || w.headers.Get("Content-Type") != form {
 				t.Errorf("headers %v", w.headers)
 			}
 		})

@@ -25,6 +25,7 @@ type operation struct {
 	name      string
 	doing     string // for messages: "reading pipeline"
 	service   service
+	grants    string // the action that IAM asks for, where that is called otherwise than the operation
 	level     Level
 	write     bool
 	secret    bool  // its reply may hold a secret: no part of one goes into an error

@@ -47,4 +47,4 @@ var Secret = []string{
 	"codepipeline:PollForThirdPartyJobs",
 }
 
-func (op *operation) action() string { return op.service.iam + ":" + op.name }
+func (op *operation) action() string { return op.service.iam + ":" + firstOf(op.grants, op.name) }

@@ -17,14 +17,15 @@ var queueService = service{iam: "sqs"}
 // The operations of SQS. Receiving is no write: a reply that is lost hides its messages for a while, and they come again.
 var (
 	opReceiveMessage = queueOperation("ReceiveMessage", "receiving events from queue", (*sqs.Client).ReceiveMessage)
-	opDeleteMessages = queueOperation("DeleteMessageBatch", "deleting events from queue", (*sqs.Client).DeleteMessageBatch)
+	opDeleteMessages = queueOperation("DeleteMessageBatch", "deleting events from queue", (*sqs.Client).DeleteMessageBatch, func(op *operation) { op.grants = "DeleteMessage" })
 	opQueueState     = queueOperation("GetQueueAttributes", "looking at queue", (*sqs.Client).GetQueueAttributes)
 )
 
 func queueOperation[In, Out any](
 	name, doing string, method func(*sqs.Client, context.Context, *In, ...func(*sqs.Options)) (*Out, error),
+	traits ...func(*operation),
 ) *operation {
-	return &operation{
+	op := &operation{
 		name: name, doing: doing, service: queueService, level: QueueLevel, limit: listLimit,
 		result: func() any { return new(Out) },
 		send: func(ctx context.Context, r *Reader, retryer aws.Retryer, change func(*middleware.Stack) error) error {
@@ -36,6 +37,10 @@ func queueOperation[In, Out any](
 			return err
 		},
 	}
+	for _, trait := range traits {
+		trait(op)
+	}
+	return op
 }
 
 // How messages are received.

@@ -174,7 +174,7 @@ func (d *doctor) run(ctx context.Context, asJSON bool) error {
 	if err == nil {
 		d.cfg = cfg
 	}
-	sections := append(append([]*section{d.machine(err)}, d.sources()...), d.targets()...)
+	sections := slices.Concat([]*section{d.machine(err)}, d.sources(), d.targets(), d.queues())
 	var counted stdsync.WaitGroup
 	counted.Add(len(sections))
 	if d.cfg != nil && len(config.Files(d.cfg)) > 0 { // only a daemon has metrics

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 
 	stdsync "sync"
 
@@ -100,3 +102,13 @@ func (f *followers) saw(r *sync.Report) {
 
 // executions takes in what is known of the executions of a target.
 func (s *service) executions(r *execution.Report) { s.metrics.Executions(r) }
+
+// reports returns the latest report of each target that has one.
+func (f *followers) reports() (all []*execution.Report) {
+	for _, name := range slices.Sorted(maps.Keys(f.byTarget)) {
+		if r := f.byTarget[name].Report(); r != nil {
+			all = append(all, r)
+		}
+	}
+	return all
+}

@@ -42,6 +42,7 @@ type policyBuilder struct {
 	secrets     []string // ARNs of secrets that files refer to
 	values      []string // of those, the ones whose values are sent
 	parameters  []string // ARNs of parameters that files refer to
+	queues      []string // ARNs of queues that events come from
 }
 
 // policy returns the statements for all permissions of the table in live.
@@ -63,6 +64,7 @@ func (b policyBuilder) policy() iamPolicy {
 	add("LookAtSecrets", without(actions(live.SecretLevel, false), revealing()), b.secrets, nil)
 	add("ReadSecrets", revealing(), b.values, nil)
 	add("ReadParameters", actions(live.ParameterLevel, false), b.parameters, nil)
+	add("ReceiveEvents", actions(live.QueueLevel, false), b.queues, nil)
 	add("PassRoles", []string{"iam:PassRole"}, b.pass, equals("iam:PassedToService", "codepipeline.amazonaws.com"))
 	add("AssumeRoles", actions(live.RoleLevel, false), b.assumes, nil)
 	if len(b.read) > 0 {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -79,7 +80,7 @@ func (a *app) iamPolicy(ctx context.Context, f *iamFlags) error {
 			targets[i].Policy.ReadOnly = true
 		}
 	}
-	chosen, err := f.choose(identitiesOf(targets), targets)
+	chosen, err := f.choose(identitiesOf(targets, cfg), targets)
 	if err != nil {
 		return err
 	}
@@ -110,11 +111,12 @@ type identity struct {
 	Policy  iamPolicy `json:"policy"`
 
 	base    bool
+	queue   string // ARN of the queue that it receives events from; "" for none
 	targets []config.Target
 }
 
 // identitiesOf returns who reaches which target: first those that plumbline starts with, then the roles that they take.
-func identitiesOf(targets []config.Target) []*identity {
+func identitiesOf(targets []config.Target, cfg *config.Config) []*identity {
 	byName := map[string]*identity{}
 	var bases, roles []*identity
 	get := func(list *[]*identity, name string) *identity {
@@ -124,8 +126,12 @@ func identitiesOf(targets []config.Target) []*identity {
 		}
 		return byName[name]
 	}
+	if arn := queueARN(cfg, targets); arn != "" {
+		id := get(&bases, defaultCredentials)
+		id.base, id.queue = true, arn
+	}
 	for _, t := range targets {
-		name := "default credentials"
+		name := defaultCredentials
 		if t.Profile != "" {
 			name = "profile " + t.Profile
 		}
@@ -141,6 +147,19 @@ func identitiesOf(targets []config.Target) []*identity {
 		id.targets = append(id.targets, t)
 	}
 	return append(bases, roles...)
+}
+
+// defaultCredentials is whom the daemon is without a profile and a role.
+const defaultCredentials = "default credentials"
+
+// queueARN returns the ARN of the queue of events, "" where there is none.
+func queueARN(cfg *config.Config, targets []config.Target) string {
+	region, account, name := cfg.Executions.Queue()
+	if name == "" || len(targets) == 0 {
+		return ""
+	}
+	region = cmp.Or(region, targets[0].Region)
+	return "arn:" + pipeline.Partition(region) + ":sqs:" + region + ":" + account + ":" + name
 }
 
 // choose returns the identities that the flags leave.
@@ -185,6 +204,9 @@ func (id *identity) grant(roles rolesByTarget, secrets secretsByTarget) error {
 			errors.New("no role is known that the pipelines of " + strings.Join(id.Targets, ", ") + " run as"),
 			"name it with --pass-role, or say --read-only; without iam:PassRole AWS refuses to create and update pipelines",
 		}
+	}
+	if id.queue != "" {
+		b.queues = []string{id.queue}
 	}
 	id.Policy = b.policy()
 	return nil

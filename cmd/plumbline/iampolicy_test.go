@@ -70,8 +70,12 @@ targets:
   - {name: us, region: us-east-1, account: "111122223333"}
   - {name: eu, region: eu-west-1, assumeRole: {arn: "`+takenRole+`"}}
 policy: {mode: apply}
+executions: {queueURL: "https://sqs.us-east-1.amazonaws.com/111122223333/events"}
 aws: {requestsPerSecond: 500, burst: 500, writesPerSecond: 500}
 `)
+	if err := w.server.AddEventRule(emulator.EventRule{Queue: queueOfEvents}); err != nil {
+		t.Fatal(err)
+	}
 	w.write("pipelines/web.json", demoFile("web.json"))
 	w.write("pipelines/skill.json", skillFile)
 	for region, account := range map[string]string{"us-east-1": baseAccount, "eu-west-1": roleAccount} {
@@ -144,13 +148,15 @@ func (w *iamWorld) denied(policies map[string]iamPolicy, used map[string]bool) (
 		levels[operation] = p
 	}
 	for _, c := range w.server.Calls() {
-		p := levels[c.Operation]
+		p := levels[strings.TrimSuffix(c.Operation, "Batch")]
 		used[p.Action] = true
 		// Not by the level of the table: a call that names no pipeline is about none.
 		resource := "*"
 		switch {
 		case c.Operation == "GetCallerIdentity": // needs no permission
 			continue
+		case p.Level == live.QueueLevel:
+			resource = queueOfEvents
 		case c.Operation == "AssumeRole":
 			resource = takenRole
 		case c.Operation == "GetParameter":
@@ -207,6 +213,7 @@ func TestPolicySuffices(t *testing.T) {
 	for _, target := range []string{"us-east-1", "eu-west-1"} {
 		everyMethod(t, target)
 	}
+	everyCallOfQueues(t)
 	check("live", readWrite)
 	for _, p := range live.Permissions() {
 		if !used[p.Action] {
@@ -231,6 +238,28 @@ func TestPolicySuffices(t *testing.T) {
 			p.allows("codepipeline:GetPipeline", "arn:aws:codepipeline:ap-south-1:"+account+":web", request) {
 			t.Errorf("the policy of %s allows more than its regions and CodePipeline", account)
 		}
+	}
+}
+
+// queueOfEvents is the ARN of the queue that the configuration names.
+const queueOfEvents = "arn:aws:sqs:us-east-1:111122223333:events"
+
+// everyCallOfQueues calls what following executions by events takes.
+func everyCallOfQueues(t *testing.T) {
+	q, err := live.NewQueue(t.Context(), live.Config{Region: "us-east-1"}, "https://sqs.us-east-1.amazonaws.com/111122223333/events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	state, err := q.State(t.Context())
+	if err != nil || state.ARN != queueOfEvents || state.Waiting == 0 {
+		t.Errorf("the queue is %+v, %v", state, err)
+	}
+	messages, err := q.Receive(t.Context(), time.Second)
+	if err != nil || len(messages) == 0 || messages[0].Received != 1 {
+		t.Fatalf("%+v, %v", messages, err)
+	}
+	if err := q.Delete(t.Context(), messages); err != nil {
+		t.Error(err)
 	}
 }
 

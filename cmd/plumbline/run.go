@@ -372,6 +372,7 @@ func (s *service) listen(ctx context.Context, cfg *config.Config) (stop func(), 
 		Metrics:    promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 10, Timeout: 30 * time.Second}),
 		Reports:    func() []*sync.Report { return s.current.Load().loop.Reports() },
 		Sources:    func() []sync.SourceState { return s.current.Load().loop.Sources() },
+		Executions: func() []*execution.Report { return s.current.Load().followers.reports() },
 		Refresh:    func() { s.current.Load().loop.Refresh() },
 		Deliveries: &s.deliveries, Actions: s.actions(cfg), Stopping: serving.Done(),
 	}
