@@ -139,6 +139,26 @@ func TestFailureIsTold(t *testing.T) {
 	})
 }
 
+// TestEndBeforeTheFirstState ends an execution between the first listing, which saw it run, and the first look at the stages,
+// which are done with it. Nothing that the stages tell moves ever after.
+func TestEndBeforeTheFirstState(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1)
+		p := w.add("quick", "SUPERSEDED")
+		s := w.start(p)
+		d, c, _ := watch(t, w, nil)
+		defer d.stop()
+		time.Sleep(5 * time.Second)
+		w.pass(p, s)
+		w.end(p, s, "Succeeded")
+		time.Sleep(3 * time.Minute)
+		if q := c.pipeline("quick"); len(q.Runs) != 1 || q.Runs[0].Status != "Succeeded" {
+			t.Errorf("%+v", q)
+		}
+		c.check(w.truth)
+	})
+}
+
 // TestPipelinesComeAndGo forgets what is gone, in the report and in the store, and counts all of what is new.
 func TestPipelinesComeAndGo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

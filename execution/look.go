@@ -101,12 +101,21 @@ func (f *Follower) readState(ctx context.Context, p *tracked) (moved bool, err e
 	}
 	if !moved {
 		p.mark = mark
-		// An execution from before a change of mode is in no stage.
-		return slices.ContainsFunc(p.runs, func(r *run) bool { return r.Running() && !strings.Contains(mark, r.ID) }), nil
+		// One that runs, and that no stage is about, is from before a change of mode, is between two stages, or has ended
+		// since it was listed.
+		return slices.ContainsFunc(p.runs, func(r *run) bool { return r.Running() && !runsIn(stages, r.ID) }), nil
 	}
 	p.mark = "" // until a listing has told
 	p.next = mark
 	return true, nil
+}
+
+// runsIn reports whether an execution is in a stage, or waits before one.
+func runsIn(stages []live.Stage, id string) bool {
+	return slices.ContainsFunc(stages, func(s live.Stage) bool {
+		current := live.Execution{ID: s.ExecutionID, Status: s.Status}
+		return current.ID == id && current.Running() || slices.ContainsFunc(s.Inbound, func(e live.Execution) bool { return e.ID == id })
+	})
 }
 
 // failuresOf returns what the stages tell of why an execution failed.
