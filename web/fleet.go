@@ -28,7 +28,9 @@ type place struct {
 	Rows    []*row
 	Visit   time.Duration // within which the executions of every pipeline are looked at; 0 where that is not known
 	Visited time.Time     // when executions were last looked at
-	report  *sync.Report
+
+	QueueErr error // why events cannot be read; nil where none are to come
+	report   *sync.Report
 }
 
 // row is one pipeline.
@@ -128,6 +130,9 @@ func newFleet(now time.Time, sources []SourceStatus, reports []*sync.Report, exe
 		}
 		f.Targets = append(f.Targets, p)
 		f.Rows = append(f.Rows, p.Rows...)
+		if p.QueueErr != nil {
+			f.Trouble = append(f.Trouble, trouble{"the event queue of", p.Name, p.QueueErr.Error(), time.Time{}})
+		}
 		if p.Error != "" {
 			f.Trouble = append(f.Trouble, trouble{"target", p.Name, p.Error, time.Time{}})
 		}
@@ -148,7 +153,7 @@ func (p *place) follow(executions []*execution.Report) map[string]*execution.Pip
 		if e.Target != p.Name {
 			continue
 		}
-		p.Visit, p.Visited = e.Visit, e.At
+		p.Visit, p.Visited, p.QueueErr = e.Visit, e.At, e.QueueErr
 		for _, x := range e.Pipelines {
 			runs[x.Name] = x
 		}
