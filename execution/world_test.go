@@ -8,7 +8,6 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -387,14 +386,4 @@ func (c *tally) pipeline(name string) *Pipeline {
 		}
 	}
 	return nil
-}
-
-func only(truth map[string]int, pipeline string) int {
-	n := 0
-	for key, count := range truth {
-		if strings.HasPrefix(key, pipeline+" ") {
-			n += count
-		}
-	}
-	return n
 }
