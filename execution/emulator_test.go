@@ -2,6 +2,7 @@ package execution
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -29,9 +30,14 @@ func (m inMemory) Do(req *http.Request) (resp *http.Response, err error) {
 		return nil, err
 	}
 	defer func() { // the emulator hangs up on whoever has gone
-		if p := recover(); p == http.ErrAbortHandler {
+		switch p := recover().(type) {
+		case nil:
+		case error:
+			if !errors.Is(p, http.ErrAbortHandler) {
+				panic(p)
+			}
 			err = io.ErrUnexpectedEOF
-		} else if p != nil {
+		default:
 			panic(p)
 		}
 	}()
@@ -49,6 +55,7 @@ func (m inMemory) ask(t *testing.T, operation, body string) int {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer resp.Body.Close()
 	return resp.StatusCode
 }
 

@@ -308,7 +308,7 @@ func (w *world) Receive(ctx context.Context, wait time.Duration) ([]live.Message
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
-		case <-time.After(500 * time.Millisecond):
+		case <-time.After(2 * time.Second):
 		}
 	}
 }
