@@ -170,6 +170,9 @@ func (w *world) live(p *pipe, least, most time.Duration) {
 }
 
 func seeds(t *testing.T, n int) []uint64 {
+	if os.Getenv("PLUMBLINE_TEST_LONG") != "" {
+		n *= 10
+	}
 	if s := os.Getenv("PLUMBLINE_TEST_SEED"); s != "" {
 		seed, err := strconv.ParseUint(s, 10, 64)
 		if err != nil {
@@ -195,7 +198,7 @@ func TestCountedExactly(t *testing.T) {
 	} {
 		b := small
 		change(&b)
-		for _, seed := range seeds(t, 2) {
+		for _, seed := range seeds(t, 1) {
 			t.Run(fmt.Sprintf("%s/%d", name, seed), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) { b.play(t, seed) })
 			})

@@ -3,6 +3,7 @@ package execution
 import (
 	"encoding/json"
 	"errors"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -266,10 +267,12 @@ func TestQueueKeepsNothing(t *testing.T) {
 	}
 }
 
-// TestWeek counts a week of executions: 10,000 in 200 pipelines, of all modes, over restarts and throttling, with events
-// that come twice, late and out of order.
+// TestWeek counts executions in 200 pipelines of all modes, over restarts and throttling, with events that come twice, late
+// and out of order: half a day of them, and with PLUMBLINE_TEST_LONG a week of 10,000.
 func TestWeek(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		busyWeek{pipelines: 200, runs: 9000, length: 7 * 24 * time.Hour, events: true}.play(t, 7)
-	})
+	b := busyWeek{pipelines: 200, runs: 700, length: 12 * time.Hour, events: true}
+	if os.Getenv("PLUMBLINE_TEST_LONG") != "" {
+		b.runs, b.length = 9000, 7*24*time.Hour // and bursts
+	}
+	synctest.Test(t, func(t *testing.T) { b.play(t, 7) })
 }
