@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/jedib0t/go-pretty/v6/text"
@@ -38,8 +37,9 @@ func demoCommand(a *app) *cobra.Command {
 		Short: "A tour with an AWS and a git repository of its own",
 		Long: `Play a tour of what plumbline does, with nothing but this program: an AWS CodePipeline
 with two regions in this process, and a git repository in a temporary folder. What
-happens in between is real: commits, the AWS SDK over HTTP, the code of plan and apply.
-After the tour it stays up for you to play on, until Ctrl-C.
+happens in between is real: commits, the AWS SDK over HTTP, the code of plan and apply, and
+at the end the daemon with its metrics. After the tour it stays up for you to play on,
+until Ctrl-C.
 
 Exit codes: 0 the tour went as told; 1 a step did not.`,
 		Example: `  plumbline demo
@@ -61,6 +61,9 @@ type tour struct {
 	endpoint string
 	repo     *source.Scratch
 	step     int
+	dir      string // where everything of the tour is
+	journal  *journal.Journal
+	daemon   *demoDaemon // from the last step on
 }
 
 // demo plays the tour, then stays up unless told otherwise.
@@ -75,7 +78,11 @@ func (a *app) demo(ctx context.Context, exit bool) error {
 		return fmt.Errorf("listening for the demo's AWS: %w", err)
 	}
 	ctx, stop := context.WithCancel(ctx)
-	t := &tour{app: a, aws: emulator.New(emulator.Options{}), endpoint: "http://" + listener.Addr().String()}
+	// What a person has set for a real AWS does not reach the tour.
+	own := *a
+	own.environ, own.getenv = nil, func(string) string { return "" }
+	own.credentials = credentials.NewStaticCredentialsProvider("demo", "demo", "")
+	t := &tour{app: &own, aws: emulator.New(emulator.Options{}), endpoint: "http://" + listener.Addr().String(), dir: dir}
 	served := make(chan error, 1)
 	go func() { served <- web.Serve(ctx, listener, t.aws, web.ServeConfig{}) }()
 	defer func() {
@@ -85,12 +92,8 @@ func (a *app) demo(ctx context.Context, exit bool) error {
 		}
 	}()
 
-	j, err := journal.Open(filepath.Join(dir, "state"))
-	if err != nil {
-		return err
-	}
-	defer j.Close()
-	if err := t.build(ctx, dir, j); err != nil {
+	defer t.end()
+	if err := t.build(ctx); err != nil {
 		return err
 	}
 	for _, step := range []func(context.Context) error{t.firstSync, t.commitAChange, t.editByHand, t.pushABrokenFile, t.failAnExecution} {
@@ -109,9 +112,12 @@ func (a *app) demo(ctx context.Context, exit bool) error {
 }
 
 // build makes the repository and the two targets.
-func (t *tour) build(ctx context.Context, dir string, j *journal.Journal) error {
+func (t *tour) build(ctx context.Context) error {
 	var err error
-	if t.repo, err = source.NewScratch(filepath.Join(dir, "pipelines.git")); err != nil {
+	if t.repo, err = source.NewScratch(filepath.Join(t.dir, "pipelines.git")); err != nil {
+		return err
+	}
+	if t.journal, err = journal.Open(filepath.Join(t.dir, "state")); err != nil {
 		return err
 	}
 	cfg := config.Default()
@@ -121,12 +127,12 @@ func (t *tour) build(ctx context.Context, dir string, j *journal.Journal) error 
 	for _, region := range demoRegions {
 		target := config.Target{Name: region, Region: region, Policy: cfg.Policy.TargetPolicy}
 		target.Policy.Mode = config.ModeEnforce
-		r, err := t.reader(ctx, &worldFlags{}, cfg, target, readerOptions{credentials: credentials.NewStaticCredentialsProvider("demo", "demo", "")})
+		r, err := t.reader(ctx, &worldFlags{}, cfg, target, readerOptions{})
 		if err != nil {
 			return err
 		}
 		st := targetOf(target, cfg, r)
-		st.Writer, st.Journal, st.Memory = live.NewWriter(r), j, &sync.Memory{}
+		st.Writer, st.Journal, st.Memory = live.NewWriter(r), t.journal, &sync.Memory{}
 		t.targets = append(t.targets, st)
 	}
 	return nil
@@ -308,82 +314,4 @@ func (t *tour) pushABrokenFile(ctx context.Context) error {
 		return err
 	}
 	return expect(reports, both())
-}
-
-// missingBucket is what AWS says in the state of a pipeline, and nowhere else, when a source bucket does not
-// exist.
-const missingBucket = "No bucket with the name code-bucket-01 was found"
-
-func (t *tour) failAnExecution(ctx context.Context) error {
-	t.title("A new pipeline reads from a bucket that does not exist.")
-	if err := t.aws.Script(emulator.Outcome{Pipeline: "reports", Cause: "missing-bucket"}); err != nil {
-		return err
-	}
-	if err := t.git("reports", map[string]string{"reports.json": demoFile("reports.json")}); err != nil {
-		return err
-	}
-	reports, err := t.sync(ctx)
-	if err != nil {
-		return err
-	}
-	if err := expect(reports, both("applied create reports")); err != nil {
-		return err
-	}
-	t.say("   AWS accepts the pipeline, starts it, and tells of the failure in its state only:")
-	for i := range t.targets {
-		target := t.targets[i]
-		failures, err := target.Live.(*live.Reader).Failures(ctx, "reports")
-		if err != nil {
-			return err
-		}
-		if len(failures) != 1 || failures[0].Message != missingBucket {
-			return fmt.Errorf("%s shows the failures %v", target.Region, failures)
-		}
-		f := failures[0]
-		t.say("   %s %s: stage %s, action %s: %s: %s", t.paint(text.FgRed, "failed"), target.Region, f.Stage, f.Action, f.Code, f.Message)
-	}
-	return nil
-}
-
-// stay keeps on syncing and says how to play on.
-func (t *tour) stay(ctx context.Context) error {
-	t.say(`
-The tour is over; AWS, the repository and plumbline stay up until Ctrl-C. Play on in another terminal:
-
-   git clone %s pipelines      # change a file, commit, push: it is live within two seconds
-   export AWS_ACCESS_KEY_ID=demo AWS_SECRET_ACCESS_KEY=demo AWS_ENDPOINT_URL=%s
-   aws --endpoint-url %s codepipeline list-pipelines --region us-east-1
-   plumbline list --region us-east-1 --region eu-west-1
-`, t.repo.Path(), t.endpoint, t.endpoint)
-	tick := time.NewTicker(2 * time.Second)
-	defer tick.Stop()
-	last := ""
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-		last = t.again(ctx, last)
-	}
-}
-
-// again makes a pass and shows it if it differs from the one before.
-func (t *tour) again(ctx context.Context, last string) string {
-	var out strings.Builder
-	reports, err := t.passOnce(ctx, sync.Input{})
-	if err != nil {
-		fmt.Fprintf(&out, "error: %v\n", err)
-	}
-	t.printProblems(&out, mergeProblems(reports), nil)
-	for _, r := range reports {
-		if len(r.Changes) > 0 || r.Err != nil {
-			t.printReport(&out, r)
-		}
-	}
-	if now := out.String(); now != last && ctx.Err() == nil {
-		fmt.Fprint(t.stdout, now)
-		return now
-	}
-	return last
 }

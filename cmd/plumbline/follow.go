@@ -60,7 +60,7 @@ func (a *app) queue(ctx context.Context, cfg *config.Config, o readerOptions) (*
 	region, _, _ := cfg.Executions.Queue()
 	q, err := live.NewQueue(ctx, live.Config{
 		Region: cmp.Or(region, cfg.Targets[0].Region), EndpointURL: cfg.AWS.EndpointURL, Timeout: cfg.AWS.Timeout,
-		Credentials: o.credentials, Log: o.log, Observe: o.observe,
+		Credentials: a.credentials, Log: o.log, Observe: o.observe,
 	}, cfg.Executions.QueueURL)
 	if err != nil {
 		return nil, fmt.Errorf("executions.queueURL: %w", err)

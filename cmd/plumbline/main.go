@@ -13,11 +13,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/signal"
 	"strings"
 	"syscall"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 )
@@ -54,6 +56,9 @@ type app struct {
 	answers        bool // stdin is one: there is somebody to ask
 	attended       bool // stderr is one: somebody sees how far it is
 	colour         bool
+
+	credentials aws.CredentialsProvider           // nil: what the environment has
+	listening   func(purpose string, at net.Addr) // nil: nobody wants to know
 }
 
 // width returns how wide the terminal is; 0 where there is none.

@@ -347,6 +347,9 @@ func (s *service) fixed(old, now *config.Config) error {
 	return nil
 }
 
+// adminPurpose is what the listener at web.listen is for.
+const adminPurpose = "status, health and metrics"
+
 // listen opens the listeners and serves them until the returned function is called.
 func (s *service) listen(ctx context.Context, cfg *config.Config) (stop func(), err error) {
 	v, _ := buildVersion()
@@ -359,9 +362,12 @@ func (s *service) listen(ctx context.Context, cfg *config.Config) (stop func(), 
 			return nil, hinted{fmt.Errorf("listening on %s for %s: %w", address, what, err), "choose another address under web in the configuration"}
 		}
 		s.log.Info("listening", zap.String("for", what), zap.String("address", l.Addr().String()))
+		if s.app.listening != nil {
+			s.app.listening(what, l.Addr())
+		}
 		return l, nil
 	}
-	admin, err := open(cfg.Web.Listen, "status, health and metrics")
+	admin, err := open(cfg.Web.Listen, adminPurpose)
 	if err != nil {
 		stop()
 		return nil, err

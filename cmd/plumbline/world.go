@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
@@ -155,16 +154,15 @@ func (a *app) chooseTargets(f *worldFlags, cfg *config.Config) ([]config.Target,
 
 // readerOptions are what few readers need.
 type readerOptions struct {
-	credentials aws.CredentialsProvider
-	log         *zap.Logger
-	observe     func(live.Attempt)
+	log     *zap.Logger
+	observe func(live.Attempt)
 }
 
 // reader opens one target for reading.
 func (a *app) reader(ctx context.Context, f *worldFlags, cfg *config.Config, t config.Target, o readerOptions) (*live.Reader, error) {
 	c := live.Config{
 		Region: t.Region, Account: t.Account, Profile: t.Profile, EndpointURL: cfg.AWS.EndpointURL,
-		Credentials: o.credentials, Log: o.log, Observe: o.observe,
+		Credentials: a.credentials, Log: o.log, Observe: o.observe,
 		RequestsPerSecond: cfg.AWS.RequestsPerSecond, Burst: cfg.AWS.Burst, WritesPerSecond: cfg.AWS.WritesPerSecond, Timeout: cfg.AWS.Timeout,
 	}
 	if f.profile != "" {
