@@ -58,37 +58,37 @@ type treeFile struct {
 // Read parses the files of all sources. targets are the names of all configured targets.
 func Read(origins []Origin, targets []string) *Tree { return (*Tree)(nil).Next(origins, targets) }
 
-// Next is Read, but parses only the files that the tree before, which may be nil, does not have just so.
-func (before *Tree) Next(origins []Origin, targets []string) *Tree {
+// Next is Read, but parses only the files that t, which may be nil, does not have just so.
+func (t *Tree) Next(origins []Origin, targets []string) *Tree {
 	files := 0
 	for _, o := range origins {
 		files += len(o.Snapshot.Files) + len(o.Snapshot.Problems)
 	}
-	t := &Tree{origins: origins, files: make([]treeFile, 0, files), shown: make(map[string]int, files), targets: targets}
+	next := &Tree{origins: origins, files: make([]treeFile, 0, files), shown: make(map[string]int, files), targets: targets}
 	for i := range origins {
-		o := &t.origins[i]
+		o := &next.origins[i]
 		for _, p := range o.Snapshot.Problems {
 			path := p.File
 			p.File = o.Prefix + p.File
-			t.files = append(t.files, treeFile{origin: o, source: source.File{Path: path}, problems: []pipeline.Problem{p}})
+			next.files = append(next.files, treeFile{origin: o, source: source.File{Path: path}, problems: []pipeline.Problem{p}})
 		}
-		first := len(t.files)
+		first := len(next.files)
 		for _, sf := range o.Snapshot.Files {
-			t.files = append(t.files, treeFile{origin: o, source: sf})
+			next.files = append(next.files, treeFile{origin: o, source: sf})
 		}
-		files := t.files[first:]
+		files := next.files[first:]
 		spread(len(files), func(i int) {
 			f := &files[i]
-			f.parse(before)
-			t.place(f)
+			f.parse(t)
+			next.place(f)
 		})
 	}
-	for i := range t.files {
-		if _, taken := t.shown[t.files[i].shown()]; !taken {
-			t.shown[t.files[i].shown()] = i
+	for i := range next.files {
+		if _, taken := next.shown[next.files[i].shown()]; !taken {
+			next.shown[next.files[i].shown()] = i
 		}
 	}
-	return t
+	return next
 }
 
 // parse reads a file, or takes over what an earlier tree has read of the same path and content.
