@@ -82,6 +82,7 @@ func TestLimiterProperties(t *testing.T) {
 				r := rand.New(rand.NewPCG(seed, uint64(p)))
 				g.ask(ctx, l, p, 1, func() time.Duration { return time.Duration(r.Int64N(int64(time.Second) * int64(seed%3+1))) })
 				go func() { // callers that give up
+					r := rand.New(rand.NewPCG(seed, uint64(p)+100))
 					for ctx.Err() == nil {
 						brief, cancel := context.WithCancel(WithPurpose(ctx, p))
 						time.AfterFunc(time.Duration(r.Int64N(int64(time.Second))), cancel)

@@ -18,14 +18,25 @@ type Document struct {
 	Declaration *Node             // as written, variables replaced, without version
 	Tags        map[string]string // nil: the file leaves the tags alone
 
-	once   sync.Once
-	digest string
+	once       sync.Once
+	digest     string
+	references []Reference
 }
 
 // Digest returns the identity of the declaration, which is not changed any more once it was asked for; see [Digest].
 func (d *Document) Digest() string {
-	d.once.Do(func() { d.digest = Digest(d.Declaration) })
+	d.once.Do(d.examine)
 	return d.digest
+}
+
+// References returns the secrets that the declaration refers to; see [References].
+func (d *Document) References() []Reference {
+	d.once.Do(d.examine)
+	return d.references
+}
+
+func (d *Document) examine() {
+	d.digest, d.references = Digest(d.Declaration), References(d.Declaration)
 }
 
 // For returns the document for one target and everything that is wrong with it there. The document is usable

@@ -58,33 +58,37 @@ type treeFile struct {
 // Read parses the files of all sources. targets are the names of all configured targets.
 func Read(origins []Origin, targets []string) *Tree { return (*Tree)(nil).Next(origins, targets) }
 
-// Next is Read, but parses only the files that the tree before, which may be nil, does not have just so.
-func (before *Tree) Next(origins []Origin, targets []string) *Tree {
-	t := &Tree{origins: origins, shown: map[string]int{}, targets: targets}
+// Next is Read, but parses only the files that t, which may be nil, does not have just so.
+func (t *Tree) Next(origins []Origin, targets []string) *Tree {
+	files := 0
+	for _, o := range origins {
+		files += len(o.Snapshot.Files) + len(o.Snapshot.Problems)
+	}
+	next := &Tree{origins: origins, files: make([]treeFile, 0, files), shown: make(map[string]int, files), targets: targets}
 	for i := range origins {
-		o := &t.origins[i]
+		o := &next.origins[i]
 		for _, p := range o.Snapshot.Problems {
 			path := p.File
 			p.File = o.Prefix + p.File
-			t.files = append(t.files, treeFile{origin: o, source: source.File{Path: path}, problems: []pipeline.Problem{p}})
+			next.files = append(next.files, treeFile{origin: o, source: source.File{Path: path}, problems: []pipeline.Problem{p}})
 		}
-		first := len(t.files)
+		first := len(next.files)
 		for _, sf := range o.Snapshot.Files {
-			t.files = append(t.files, treeFile{origin: o, source: sf})
+			next.files = append(next.files, treeFile{origin: o, source: sf})
 		}
-		files := t.files[first:]
+		files := next.files[first:]
 		spread(len(files), func(i int) {
 			f := &files[i]
-			f.parse(before)
-			t.place(f)
+			f.parse(t)
+			next.place(f)
 		})
 	}
-	for i := range t.files {
-		if _, taken := t.shown[t.files[i].shown()]; !taken {
-			t.shown[t.files[i].shown()] = i
+	for i := range next.files {
+		if _, taken := next.shown[next.files[i].shown()]; !taken {
+			next.shown[next.files[i].shown()] = i
 		}
 	}
-	return t
+	return next
 }
 
 // parse reads a file, or takes over what an earlier tree has read of the same path and content.
@@ -216,8 +220,8 @@ func (t *Tree) For(target pipeline.Target) *Desired { return t.desired(target, t
 
 // desired makes of what the files say for a target what they want together.
 func (t *Tree) desired(target pipeline.Target, judged []judgement) *Desired {
-	d := &Desired{Wanted: map[string]*Wanted{}, broken: map[string][]pipeline.Problem{}, closed: map[string]bool{}}
-	claims := map[string][]*Wanted{}
+	d := &Desired{Wanted: make(map[string]*Wanted, len(t.files)), broken: map[string][]pipeline.Problem{}, closed: map[string]bool{}}
+	claims := map[string][]*Wanted{} // of names that several files claim
 	var unnamed []treeFile
 	for i, f := range t.files {
 		if len(f.targets) == 0 && f.targets != nil || f.file == nil {
@@ -239,10 +243,18 @@ func (t *Tree) desired(target pipeline.Target, judged []judgement) *Desired {
 			unnamed = append(unnamed, f)
 			continue
 		}
+		first, taken := d.Wanted[doc.Name]
+		if !taken {
+			d.Wanted[doc.Name] = w
+			continue
+		}
+		if claims[doc.Name] == nil {
+			claims[doc.Name] = []*Wanted{first}
+		}
 		claims[doc.Name] = append(claims[doc.Name], w)
 	}
 	for _, name := range slices.Sorted(maps.Keys(claims)) {
-		d.settle(name, claims[name])
+		d.hold(name, claims[name])
 	}
 	for _, f := range unnamed {
 		if name := f.formerName(target); name != "" && d.Wanted[name] == nil {
@@ -289,24 +301,19 @@ func (d *Desired) note(o *Origin, path string, problems []pipeline.Problem) {
 	}
 }
 
-// settle gives a name to the one file that claims it, or holds it where several do: neither order nor chance
-// may decide which of them is live.
-func (d *Desired) settle(name string, claims []*Wanted) {
-	w := claims[0]
-	if len(claims) > 1 {
-		for i, c := range claims {
-			other := claims[(i+1)%len(claims)]
-			p := pipeline.Problem{
-				File: c.Origin.Prefix + c.Path, Line: 1, Column: 1, Path: "", Rule: "PL-L01", Severity: pipeline.Error,
-				Message: fmt.Sprintf("the pipeline %q is claimed by %s too; neither is applied", name, other.Origin.Prefix+other.Path),
-				Hint:    "keep one of them, or give one another name",
-			}
-			d.Problems = append(d.Problems, p)
-			d.closed[escapeTag(c.Origin.Snapshot.Source)] = true
-			w.Errors = append(w.Errors, p)
+// hold holds a name that several files claim: neither order nor chance may decide which of them is live.
+func (d *Desired) hold(name string, claims []*Wanted) {
+	for i, c := range claims {
+		other := claims[(i+1)%len(claims)]
+		p := pipeline.Problem{
+			File: c.Origin.Prefix + c.Path, Line: 1, Column: 1, Path: "", Rule: "PL-L01", Severity: pipeline.Error,
+			Message: fmt.Sprintf("the pipeline %q is claimed by %s too; neither is applied", name, other.Origin.Prefix+other.Path),
+			Hint:    "keep one of them, or give one another name",
 		}
+		d.Problems = append(d.Problems, p)
+		d.closed[escapeTag(c.Origin.Snapshot.Source)] = true
+		d.Wanted[name].Errors = append(d.Wanted[name].Errors, p)
 	}
-	d.Wanted[name] = w
 }
 
 // formerName returns the pipeline that a file stood for before it became unreadable or went astray: the name

@@ -43,7 +43,10 @@ func (p *pass) limit() {
 	if p.Target.Limits != nil {
 		limits = *p.Target.Limits
 	}
-	managed := p.managed()
+	managed := 0
+	if len(p.report.Changes) > 0 {
+		managed = p.managed()
+	}
 	if p.Errand != "" {
 		p.identify()
 		p.release()

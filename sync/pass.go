@@ -147,7 +147,7 @@ func (p *pass) see(ctx context.Context) error {
 		s := inventory.Pipelines[i]
 		p.listed[s.Name] = &s
 	}
-	p.report.Known = map[string]bool{}
+	p.report.Known = make(map[string]bool, len(p.listed))
 	for name := range p.listed {
 		p.report.Known[name] = true
 	}
@@ -188,7 +188,7 @@ const readers = 4
 
 // plan looks at every pipeline.
 func (p *pass) plan(ctx context.Context) {
-	names := map[string]bool{}
+	names := make(map[string]bool, len(p.listed))
 	for name := range p.listed {
 		names[name] = !p.Partial || p.Errand == ReleaseOnly
 	}

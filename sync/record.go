@@ -4,8 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"maps"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -83,12 +81,22 @@ func sourceTag(source, path string) string {
 }
 
 func escapeTag(s string) string {
+	plain := func(c byte) bool {
+		return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("+-._/@", c) >= 0
+	}
+	n := 0
+	for n < len(s) && plain(s[n]) {
+		n++
+	}
+	if n == len(s) {
+		return s // as nearly all are
+	}
 	var b strings.Builder
-	for i := range len(s) {
-		switch c := s[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', strings.IndexByte("+-._/@", c) >= 0:
+	b.WriteString(s[:n])
+	for _, c := range []byte(s[n:]) {
+		if plain(c) {
 			b.WriteByte(c)
-		default:
+		} else {
 			fmt.Fprintf(&b, "=%02X", c)
 		}
 	}
@@ -113,7 +121,7 @@ const (
 // Owner reads a pipeline's tags. who names the owner of a foreign one. Tags that are not known (nil) make a
 // pipeline unmanaged, which is enough to list it and not enough to write to it.
 func Owner(tags map[string]string, instance string, sources []string) (o Ownership, who string) {
-	for _, key := range slices.Sorted(maps.Keys(tags)) {
+	for key := range tags {
 		if strings.HasPrefix(key, "aws:cloudformation:") {
 			return Foreign, "CloudFormation stack " + tags["aws:cloudformation:stack-name"]
 		}

@@ -74,7 +74,7 @@ func (v *vault) version(ctx context.Context, r Reader, ref pipeline.Reference) (
 
 // unsealed reports whether the file refers to secrets and no tag says that any was applied.
 func (c *consideration) unsealed() bool {
-	return c.facts.owner == Managed && c.l.Tags[TagSecrets] == "" && len(pipeline.References(c.w.Document.Declaration)) > 0
+	return c.facts.owner == Managed && c.l.Tags[TagSecrets] == "" && len(c.w.Document.References()) > 0
 }
 
 // lookAtSecrets finds the present versions of the secrets that an update would send. Where something else differs, it

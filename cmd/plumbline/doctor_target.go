@@ -391,7 +391,7 @@ func budget(cfg *config.Config, pipelines int, more bool) finding {
 	if more {
 		atLeast = "at least "
 	}
-	said := fmt.Sprintf("%s%s to CodePipeline and %d to the tagging API a pass, every %s; %.3g a minute with sweeps, of %.3g allowed; a sweep takes about %s, every %s",
+	said := fmt.Sprintf("%s%s to CodePipeline and %d to the tagging API a pass, every %s; %.3g a minute with sweeps, of %.3g allowed; reading every pipeline takes about %s in all, spread over %s",
 		atLeast, count(pages, "call"), tags, cfg.Drift.Interval, used*60, rate*60, sweep, cfg.Drift.FullInterval)
 	switch {
 	case sweep > cfg.Drift.FullInterval:
