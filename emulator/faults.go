@@ -84,7 +84,7 @@ type armedFault struct {
 
 // AddFault arms a fault. It refuses one that could not do what it says, and one beyond the first 1,000.
 func (s *Server) AddFault(f Fault) error {
-	if err := f.check(); err != nil {
+	if err := f.Check(); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -116,7 +116,8 @@ func Operations() []string {
 	return slices.Compact(names)
 }
 
-func (f *Fault) check() error {
+// Check says what keeps a fault from doing what it says, nil for nothing.
+func (f *Fault) Check() error {
 	isError := f.Action == "error" || f.Action == "token-bucket"
 	switch {
 	case actions[f.Action] == nil:
