@@ -49,7 +49,7 @@ func read(path string) ([]byte, error) {
 func parse(file, folder string, data []byte, environ []string) (*Config, error) {
 	d := &decoder{origins: origins{file, filepath.Join(folder, filepath.Base(file)), map[string]place{}}}
 	c := Default()
-	if root := d.tree(data); root != nil {
+	if root := d.tree(data, smallest); root != nil {
 		table := c.keys()
 		table.read(d, "", root)
 		d.environment(table, environ)
@@ -65,8 +65,9 @@ func parse(file, folder string, data []byte, environ []string) (*Config, error) 
 	return c, nil
 }
 
-// tree parses YAML. It returns nil, having reported why, if data is not exactly one document with something in it.
-func (d *decoder) tree(data []byte) *yaml.Node {
+// tree parses YAML; smallest is a hint for files that have hardly begun. It returns nil, having reported why, if data is
+// not exactly one document with something in it.
+func (d *decoder) tree(data []byte, smallest string) *yaml.Node {
 	var doc, next yaml.Node
 	loader, err := yaml.NewLoader(bytes.NewReader(data))
 	if err == nil {

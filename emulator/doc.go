@@ -48,7 +48,7 @@
 //
 //	GET    /_emulator/healthz   {"status":"ok"}
 //	POST   /_emulator/faults    one Fault or a list: {"operation":"UpdatePipeline","nth":2,"action":"error","code":"ThrottlingException"};
-//	                            "delay" is text such as "250ms"
+//	                            "delay" is text such as "250ms"; a file of them for plumbline emulator --faults has the same members
 //	DELETE /_emulator/faults    drop all faults
 //	POST   /_emulator/outcomes  one Outcome or a list: {"pipeline":"web","stage":"Deploy","status":"Failed","code":"JobFailed","message":"tests fail"}
 //	                            or {"pipeline":"web","cause":"missing-bucket"}; "duration" and "maxDuration" are text such as "30s"

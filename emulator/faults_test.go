@@ -172,6 +172,11 @@ func TestPageFaults(t *testing.T) {
 	if got := page(nil); got.NextToken != nil || len(got.Pipelines) != 2 {
 		t.Errorf("page-drop: %+v", got)
 	}
+	s.ClearFaults()
+	arm(t, s, emulator.Fault{Action: "page-dup"})
+	if got := page(nil); len(got.Pipelines) != 3 || *got.Pipelines[2].Name != *got.Pipelines[0].Name {
+		t.Errorf("page-dup: %+v", got)
+	}
 }
 
 func TestStaleReads(t *testing.T) {
@@ -324,4 +329,250 @@ func TestSkewedDate(t *testing.T) {
 	if off := time.Until(said); !ok || off > -9*time.Minute || off < -11*time.Minute {
 		t.Errorf("the reply is of %v, %v from now; want ten minutes ago", said, off)
 	}
+}
+
+func TestUnknownField(t *testing.T) {
+	s, url := serve(t, emulator.Options{})
+	create(t, client(url, account, "eu-west-1"), web("web"))
+	arm(t, s, emulator.Fault{Action: "unknown-field"})
+	_, body, _ := post(t, url, "CodePipeline_20150709.GetPipeline", credential, `{"name":"web"}`)
+	doc, _ := body["pipeline"].(map[string]any)
+	if body["unknownField"] == nil || doc["unknownField"] == nil || doc["name"] != "web" {
+		t.Errorf("%v", body)
+	}
+	_, body, _ = post(t, url, "CodePipeline_20150709.ListPipelines", credential, `{}`)
+	if body["unknownField"] == nil || body["pipelines"] == nil {
+		t.Errorf("%v", body)
+	}
+}
+
+// TestFaultsByChance wants a share of the calls to be hit, the same ones for the same seed.
+func TestFaultsByChance(t *testing.T) {
+	play := func(seed uint64) string {
+		s, url := serve(t, emulator.Options{})
+		c := client(url, account, "eu-west-1")
+		arm(t, s, emulator.Fault{Operation: "ListPipelines", Action: "error", Nth: 11, Count: 200, Probability: 0.3, Seed: seed})
+		var got strings.Builder
+		for range 220 {
+			if _, err := c.ListPipelines(ctx, &codepipeline.ListPipelinesInput{}); err != nil {
+				got.WriteString("F")
+			} else {
+				got.WriteString(".")
+			}
+		}
+		return got.String()
+	}
+	first := play(7)
+	if n := strings.Count(first, "F"); n < 40 || n > 80 || strings.Contains(first[:10]+first[210:], "F") {
+		t.Errorf("%d of 200 are hit, of 60 expected: %s", n, first)
+	}
+	if again := play(7); again != first {
+		t.Errorf("the same seed:\n%s\n%s", first, again)
+	}
+	if other := play(8); other == first {
+		t.Errorf("another seed: %s", other)
+	}
+}
+
+// TestTokenBucket plays with the clock: each account and region has a burst of three calls, then two a second.
+func TestTokenBucket(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	s, url := serve(t, emulator.Options{Now: func() time.Time { return now }})
+	arm(t, s, emulator.Fault{Action: "token-bucket", Rate: 2, Burst: 3})
+	here, there := client(url, account, "eu-west-1"), client(url, account, "us-east-1")
+	passed := func(c *codepipeline.Client, calls int) (n int) {
+		for range calls {
+			_, err := c.ListPipelines(ctx, &codepipeline.ListPipelinesInput{})
+			if err == nil {
+				n++
+			} else {
+				wantCode(t, err, "ThrottlingException", "Rate exceeded")
+			}
+		}
+		return n
+	}
+	for _, tt := range []struct {
+		client      *codepipeline.Client
+		wait        time.Duration
+		calls, want int
+	}{{here, 0, 5, 3}, {there, 0, 5, 3}, {here, 400 * time.Millisecond, 2, 0}, {here, 100 * time.Millisecond, 2, 1}, {here, time.Hour, 9, 3}, {here, -time.Minute, 2, 0}} {
+		now = now.Add(tt.wait)
+		if got := passed(tt.client, tt.calls); got != tt.want {
+			t.Errorf("after %v, %d of %d calls pass, want %d", tt.wait, got, tt.calls, tt.want)
+		}
+	}
+	calls := s.Calls()
+	if calls[2].Fault != "" || calls[3].Fault != "token-bucket" {
+		t.Errorf("the history names the calls that were refused, and no other: %+v", calls[2:4])
+	}
+}
+
+func TestFaultsThatMakeNoSense(t *testing.T) {
+	s := emulator.New(emulator.Options{})
+	for want, f := range map[string]emulator.Fault{
+		"unknown fault action":    {Action: "explode"},
+		"unknown operation":       {Action: "hang", Operation: "UpdatePipelines"},
+		"from 0 to 1":             {Action: "hang", Probability: 1.5},
+		"not below 0":             {Action: "hang", Nth: -1},
+		"from 400 to 599":         {Action: "error", Status: 200},
+		"code, message":           {Action: "hang", Code: "X"},
+		"wants a rate":            {Action: "token-bucket"},
+		"rate and burst":          {Action: "error", Rate: 1},
+		"a burst":                 {Action: "token-bucket", Rate: 1, Burst: -1},
+		"goes back 1 to 10":       {Action: "stale-read", Writes: 11},
+		"writes belong":           {Action: "stale-read", Writes: 1, Delay: time.Second},
+		"tags belong":             {Action: "hang", Tags: map[string]string{"a": "b"}},
+		"a delay belongs":         {Action: "hang", Delay: time.Second},
+		"of delay is not below 0": {Action: "delay", Delay: -time.Second},
+		"delay wants a delay":     {Action: "delay"},
+	} {
+		if err := s.AddFault(f); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%+v: %v, want %q", f, err, want)
+		}
+	}
+}
+
+// TestOthersWrite has somebody else write just before our call is performed.
+func TestOthersWrite(t *testing.T) {
+	s, url := serve(t, emulator.Options{})
+	c := client(url, account, "eu-west-1")
+	once := func(f emulator.Fault) {
+		t.Helper()
+		s.ClearFaults()
+		f.Nth = 1
+		arm(t, s, f)
+	}
+	role := func() string {
+		t.Helper()
+		out, err := c.GetPipeline(ctx, &codepipeline.GetPipelineInput{Name: aws.String("web")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return *out.Pipeline.RoleArn
+	}
+	create(t, c, web("web"))
+	plain := role()
+
+	once(emulator.Fault{Operation: "UpdatePipeline", Action: "version-jump"})
+	if err := update(c, web("web")); err != nil || liveVersion(t, c, "web") != 3 || role() != plain {
+		t.Errorf("an edit in between: %v, version %d, role %s", err, liveVersion(t, c, "web"), role())
+	}
+	lost, err := c.GetPipeline(ctx, &codepipeline.GetPipelineInput{Name: aws.String("web"), Version: aws.Int32(2)})
+	if err != nil || *lost.Pipeline.RoleArn != plain+"-foreign" {
+		t.Errorf("the edit that was overwritten: %v", err)
+	}
+	for _, want := range []string{plain + "-foreign", plain} {
+		once(emulator.Fault{Operation: "GetPipeline", Action: "version-jump"})
+		if got := role(); got != want {
+			t.Errorf("the role is %s, want %s", got, want)
+		}
+	}
+
+	arn := aws.String("arn:aws:codepipeline:eu-west-1:" + account + ":web")
+	tags := func() string {
+		t.Helper()
+		out, err := c.ListTagsForResource(ctx, &codepipeline.ListTagsForResourceInput{ResourceArn: arn})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, tag := range out.Tags {
+			got = append(got, *tag.Key+"="+*tag.Value)
+		}
+		return strings.Join(got, " ")
+	}
+	if _, err := c.TagResource(ctx, &codepipeline.TagResourceInput{ResourceArn: arn, Tags: []types.Tag{{Key: aws.String("owner"), Value: aws.String("us")}}}); err != nil {
+		t.Fatal(err)
+	}
+	once(emulator.Fault{Operation: "ListTagsForResource", Action: "foreign-retag", Tags: map[string]string{"by": "them"}})
+	if got := tags(); got != "by=them" {
+		t.Errorf("tags are %q", got)
+	}
+	once(emulator.Fault{Operation: "ListTagsForResource", Action: "foreign-retag"})
+	if got := tags(); got != "" {
+		t.Errorf("tags are %q", got)
+	}
+
+	once(emulator.Fault{Operation: "DeletePipeline", Action: "foreign-delete"})
+	if _, err := c.DeletePipeline(ctx, &codepipeline.DeletePipelineInput{Name: aws.String("web")}); err != nil {
+		t.Errorf("deleting what is gone: %v", err)
+	}
+	once(emulator.Fault{Operation: "GetPipeline", Action: "foreign-create"})
+	if liveVersion(t, c, "web") != 1 {
+		t.Error("nobody created it again")
+	}
+	once(emulator.Fault{Operation: "ListPipelines", Action: "foreign-delete", Pipeline: "web"})
+	if out, err := c.ListPipelines(ctx, &codepipeline.ListPipelinesInput{}); err != nil || len(out.Pipelines) != 0 {
+		t.Errorf("the list has what was deleted just before: %v", err)
+	}
+	once(emulator.Fault{Operation: "CreatePipeline", Action: "foreign-create"})
+	_, err = c.CreatePipeline(ctx, &codepipeline.CreatePipelineInput{Pipeline: web("taken")})
+	wantCode(t, err, "PipelineNameInUseException", "")
+
+	for _, call := range s.Calls() {
+		if (call.Operation == "UntagResource") || call.Operation == "CreatePipeline" && call.Status == 200 && call.Pipeline != "web" {
+			t.Errorf("the history has calls that nobody sent: %+v", call)
+		}
+	}
+}
+
+// TestStaleReadsGoBack reads a pipeline as before several writes, and as some time ago.
+func TestStaleReadsGoBack(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	s, url := serve(t, emulator.Options{Now: func() time.Time { return now }})
+	c := client(url, account, "eu-west-1")
+	create(t, c, web("web")) // version 1 at 0 s, 2 at 10 s, …, 15 at 140 s
+	for range 14 {
+		now = now.Add(10 * time.Second)
+		if err := update(c, web("web")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	now = now.Add(5 * time.Second) // 145 s
+	for _, tt := range []struct {
+		writes int
+		ago    time.Duration
+		want   int32
+	}{{0, 0, 14}, {1, 0, 14}, {3, 0, 12}, {10, 0, 5}, {0, time.Second, 15}, {0, 5 * time.Second, 15}, {0, 6 * time.Second, 14}, {0, 40 * time.Second, 11}, {0, time.Hour, 5}} {
+		s.ClearFaults()
+		arm(t, s, emulator.Fault{Action: "stale-read", Writes: tt.writes, Delay: tt.ago})
+		if got := liveVersion(t, c, "web"); got != tt.want {
+			t.Errorf("%d writes or %v ago: version %d, want %d", tt.writes, tt.ago, got, tt.want)
+		}
+	}
+}
+
+// TestVariants plays what AWS may do instead.
+func TestVariants(t *testing.T) {
+	_, url := serve(t, emulator.Options{})
+	_, other := serve(t, emulator.Options{CreateOnUpdate: true, KeepVersion: true, RefuseAbsent: true})
+	usual, variant := client(url, account, "eu-west-1"), client(other, account, "eu-west-1")
+
+	wantCode(t, update(usual, web("web")), "PipelineNotFoundException", "")
+	if err := update(variant, web("web")); err != nil || liveVersion(t, variant, "web") != 1 {
+		t.Errorf("an update does not create: %v", err)
+	}
+	create(t, usual, web("web"))
+	changed := web("web")
+	changed.RoleArn = aws.String(*changed.RoleArn + "2")
+	for _, tt := range []struct {
+		client *codepipeline.Client
+		doc    *types.PipelineDeclaration
+		want   int32
+	}{{usual, web("web"), 2}, {variant, web("web"), 1}, {usual, changed, 3}, {variant, changed, 2}} {
+		out, err := tt.client.UpdatePipeline(ctx, &codepipeline.UpdatePipelineInput{Pipeline: tt.doc})
+		if err != nil || *out.Pipeline.Version != tt.want || liveVersion(t, tt.client, "web") != tt.want {
+			t.Errorf("version %d: %v", tt.want, err)
+		}
+	}
+	for _, c := range []*codepipeline.Client{usual, variant} {
+		if _, err := c.DeletePipeline(ctx, &codepipeline.DeletePipelineInput{Name: aws.String("web")}); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := usual.DeletePipeline(ctx, &codepipeline.DeletePipelineInput{Name: aws.String("web")}); err != nil {
+		t.Error(err)
+	}
+	_, err := variant.DeletePipeline(ctx, &codepipeline.DeletePipelineInput{Name: aws.String("web")})
+	wantCode(t, err, "PipelineNotFoundException", "")
 }

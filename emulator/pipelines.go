@@ -1,6 +1,7 @@
 package emulator
 
 import (
+	"bytes"
 	"maps"
 	"slices"
 )
@@ -25,7 +26,7 @@ func (s *Server) createPipeline(c *call) (any, error) {
 		return nil, err
 	}
 	s.stores[c.scope()] = st
-	st.put(p)
+	st.put(p, s.now())
 	s.history(c.scope(), st, p).start(p.current(), order{trigger: trigger{"CreatePipeline", s.callerOf(c).arn}})
 	out := map[string]any{"pipeline": p.current().shown}
 	if len(tags) > 0 {
@@ -38,7 +39,10 @@ func (s *Server) updatePipeline(c *call) (any, error) {
 	doc := c.input["pipeline"].(map[string]any)
 	st := s.storeOf(c.scope())
 	old := st.pipelines[text(doc, "name")]
-	if old == nil {
+	switch {
+	case old == nil && s.opts.CreateOnUpdate:
+		return s.createPipeline(c)
+	case old == nil:
 		return nil, notFound(c, text(doc, "name"))
 	}
 	p := *old
@@ -46,11 +50,14 @@ func (s *Server) updatePipeline(c *call) (any, error) {
 	if err := s.revise(c, &p, doc, &current); err != nil {
 		return nil, err
 	}
+	if s.opts.KeepVersion && bytes.Equal(s.show(doc, current.number), current.shown) {
+		return map[string]any{"pipeline": current.shown}, nil
+	}
 	h := s.history(c.scope(), st, old)
 	h.interrupt(s.now())
 	h.forget(p.current().decl, s.now())
 	h.present(s.now())
-	st.put(&p)
+	st.put(&p, s.now())
 	return map[string]any{"pipeline": p.current().shown}, nil
 }
 
@@ -97,7 +104,10 @@ func (s *Server) getPipeline(c *call) (any, error) {
 
 // deletePipeline succeeds whether or not the pipeline exists: the API declares no error for an absent one.
 func (s *Server) deletePipeline(c *call) (any, error) {
-	s.storeOf(c.scope()).remove(text(c.input, "name"))
+	if s.opts.RefuseAbsent && s.storeOf(c.scope()).pipelines[text(c.input, "name")] == nil {
+		return nil, notFound(c, text(c.input, "name"))
+	}
+	s.storeOf(c.scope()).remove(text(c.input, "name"), s.now())
 	return nil, nil
 }
 

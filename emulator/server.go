@@ -41,6 +41,15 @@ type Options struct {
 	// KeepUnknown stores and returns members of the pipeline document that the model does not have, as a service
 	// newer than the model would. false: they are ignored, as AWS does with members it does not know.
 	KeepUnknown bool
+	// CreateOnUpdate makes an update of a pipeline that does not exist create it. What AWS does is not known, since the
+	// API has no error for it; false: PipelineNotFoundException.
+	CreateOnUpdate bool
+	// KeepVersion makes an update that changes nothing but secrets leave the version as it is. What AWS does is not
+	// known; false: every update counts.
+	KeepVersion bool
+	// RefuseAbsent makes DeletePipeline refuse the name of no pipeline with PipelineNotFoundException. What AWS does is
+	// not known, since the API has no error for it; false: it succeeds.
+	RefuseAbsent bool
 	// CustomActions lists the custom action types of every account as Category/Provider/Version, for instance
 	// Build/Jenkins/1. None: a pipeline with an action of owner Custom is refused (CP-A02), as in a fresh account.
 	// The keys of its configuration may follow, each after a space: Name, Name* for a required one, Name! for a secret,
@@ -188,7 +197,7 @@ func (s *Server) answer(ctx context.Context, c *call) reply {
 	hits := s.hits(c)
 	for i := len(hits) - 1; i >= 0; i-- {
 		f, inner := hits[i], next
-		next = func() reply { return actions[f.Action](ctx, f, c, inner) }
+		next = func() reply { return actions[f.Action](ctx, s, f, c, inner) }
 	}
 	return next()
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,6 +20,7 @@ const (
 	maxExecutions = 1000 // of a pipeline that are remembered (AWS: 12 months)
 	maxRunning    = 50   // executions at once in QUEUED and PARALLEL mode
 	maxScopes     = 1000 // accounts × regions with pipelines
+	maxPast       = 10   // states of a pipeline that stale reads can see
 )
 
 type scope struct{ account, region string }
@@ -26,8 +28,14 @@ type scope struct{ account, region string }
 // store is what one account has in one region.
 type store struct {
 	pipelines map[string]*pipeline // :: name → current state
-	before    map[string]*pipeline // :: name → state before its last write; nil: it did not exist
+	past      map[string][]past    // :: name → states that writes have replaced, oldest first
 	histories map[string]*history  // :: name → executions
+}
+
+// past is a state of a pipeline that a write has replaced.
+type past struct {
+	was   *pipeline // nil: it did not exist
+	until time.Time
 }
 
 // pipeline is never changed once it is in a store: a write replaces it.
@@ -54,46 +62,77 @@ func (s *Server) storeOf(sc scope) *store {
 	if st, ok := s.stores[sc]; ok {
 		return st
 	}
-	return &store{pipelines: map[string]*pipeline{}, before: map[string]*pipeline{}, histories: map[string]*history{}}
+	return &store{pipelines: map[string]*pipeline{}, past: map[string][]past{}, histories: map[string]*history{}}
 }
 
-func (st *store) put(p *pipeline) {
-	st.remember(p.name)
+func (st *store) put(p *pipeline, now time.Time) {
+	st.remember(p.name, now)
 	st.pipelines[p.name] = p
 }
 
-func (st *store) remove(name string) {
+func (st *store) remove(name string, now time.Time) {
 	if st.pipelines[name] == nil {
 		return
 	}
-	st.remember(name)
+	st.remember(name, now)
 	delete(st.pipelines, name)
 	delete(st.histories, name)
 }
 
-func (st *store) remember(name string) {
-	st.before[name] = st.pipelines[name]
-	if len(st.before) > 2*maxPipelines { // deleted pipelines would pile up
-		maps.DeleteFunc(st.before, func(name string, _ *pipeline) bool { return st.pipelines[name] == nil })
+func (st *store) remember(name string, now time.Time) {
+	states := append(st.past[name], past{st.pipelines[name], now})
+	st.past[name] = slices.Clone(states[max(0, len(states)-maxPast):])
+	if len(st.past) > 2*maxPipelines { // deleted pipelines would pile up
+		maps.DeleteFunc(st.past, func(name string, _ []past) bool { return st.pipelines[name] == nil })
 	}
 }
 
-// seen is the pipelines as this call sees them: as they are, or before their last write where a stale-read fault says so.
+// last is the pipeline of a name as it is or as it was before its deletion; nil if there never was one.
+func (st *store) last(name string) *pipeline {
+	if p := st.pipelines[name]; p != nil {
+		return p
+	}
+	for _, state := range slices.Backward(st.past[name]) {
+		if state.was != nil {
+			return state.was
+		}
+	}
+	return nil
+}
+
+// seen is the pipelines as this call sees them: as they are, or as they were where a stale-read fault says so.
 func (st *store) seen(c *call) map[string]*pipeline {
 	if c.stale == nil {
 		return st.pipelines
 	}
 	seen := maps.Clone(st.pipelines)
-	for name, old := range st.before {
+	for name, states := range st.past {
+		if !matches(c.stale.Pipeline, name) {
+			continue
+		}
+		i := c.stale.oldest(states, c.record.Time)
 		switch {
-		case !matches(c.stale.Pipeline, name):
-		case old == nil:
+		case i == len(states): // no write is that young
+		case states[i].was == nil:
 			delete(seen, name)
 		default:
-			seen[name] = old
+			seen[name] = states[i].was
 		}
 	}
 	return seen
+}
+
+// oldest is the index of the state that a stale read at now sees; that of none if it sees what is.
+func (f *Fault) oldest(states []past, now time.Time) int {
+	if f.Delay == 0 {
+		return max(0, len(states)-max(1, f.Writes))
+	}
+	then := now.Add(-f.Delay)
+	i := slices.IndexFunc(states, func(state past) bool { return state.until.After(then) })
+	if i < 0 {
+		return len(states)
+	}
+	return i
 }
 
 // find is one pipeline as the call sees it, or the service's refusal.

@@ -28,7 +28,7 @@ func (s *Server) tagResource(c *call) (any, error) {
 	if err := p.tag(c.input["tags"].([]any)); err != nil {
 		return nil, err
 	}
-	s.storeOf(c.scope()).put(&p)
+	s.storeOf(c.scope()).put(&p, s.now())
 	return map[string]any{}, nil
 }
 
@@ -45,7 +45,7 @@ func (s *Server) untagResource(c *call) (any, error) {
 		}
 		delete(p.tags, k.(string))
 	}
-	s.storeOf(c.scope()).put(&p)
+	s.storeOf(c.scope()).put(&p, s.now())
 	return map[string]any{}, nil
 }
 
@@ -109,7 +109,7 @@ func (s *Server) SetTags(t PipelineTags) error {
 	}
 	maps.Copy(p.tags, t.Tags)
 	p.wasTagged = true
-	st.put(&p)
+	st.put(&p, s.now())
 	return nil
 }
 

@@ -83,27 +83,33 @@ func plain(name string) string {
 	return strings.Replace(text, `"name": "web"`, fmt.Sprintf(`"name": %q`, name), 1)
 }
 
+// serveEmulator runs the command until the test ends, and returns its URL.
+func serveEmulator(t *testing.T, args ...string) string {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	out := &watched{}
+	done := make(chan int, 1)
+	go func() {
+		done <- run(ctx, append([]string{"emulator", "--listen", "127.0.0.1:0"}, args...), &app{stdout: out, stderr: out, getenv: os.Getenv})
+	}()
+	t.Cleanup(func() { stop(); <-done })
+	for range 1000 {
+		if _, after, found := strings.Cut(out.String(), "serving CodePipeline on "); found {
+			return strings.TrimSpace(after)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatalf("the emulator does not serve:\n%s", out)
+	return ""
+}
+
 // TestAWSCLI serves the emulator as people do and talks to it with the stock AWS CLI.
 func TestAWSCLI(t *testing.T) {
 	if _, err := exec.LookPath("aws"); err != nil {
 		t.Skip("the AWS CLI is not installed")
 	}
 	p := newPerson(t)
-	ctx, stop := context.WithCancel(t.Context())
-	out := &watched{}
-	done := make(chan int, 1)
-	go func() {
-		done <- run(ctx, []string{"emulator", "--listen", "127.0.0.1:0"}, &app{stdout: out, stderr: out, getenv: os.Getenv})
-	}()
-	t.Cleanup(func() { stop(); <-done })
-	var url string
-	for range 200 {
-		if _, after, found := strings.Cut(out.String(), "serving CodePipeline on "); found {
-			url = strings.TrimSpace(after)
-			break
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	url := serveEmulator(t)
 	aws := func(args ...string) (string, error) {
 		return p.tool("aws", append([]string{"--endpoint-url", url, "--region", "us-east-1", "--output", "json", "codepipeline"}, args...)...)
 	}
