@@ -201,8 +201,8 @@ func (f *Follower) list(ctx context.Context, p *tracked) error {
 	return nil
 }
 
-// enough returns what says whether the pages that were read hold all that may be new: a run that is kept and every one
-// that runs. An old one that runs is searched for now and then only.
+// enough returns what says whether the pages that were read hold all that may be new: a run that is kept, every one that
+// may have been retried, and every one that runs. An old one that runs is searched for now and then only.
 func (p *tracked) enough(now time.Time) func([]live.Execution) bool {
 	if !p.looked && !p.fresh {
 		return func([]live.Execution) bool { return true }
@@ -211,6 +211,9 @@ func (p *tracked) enough(now time.Time) func([]live.Execution) bool {
 	wanted := map[string]bool{}
 	for _, r := range p.runs {
 		kept[r.ID] = true
+		if retryable(r.Status) && p.latest().Sub(r.Updated) < recent {
+			wanted[r.ID] = true
+		}
 		if r.Running() && !strings.Contains(p.next+p.mark, r.ID) && now.Sub(p.dug) >= digging {
 			wanted[r.ID] = true
 		}

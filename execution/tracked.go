@@ -303,12 +303,7 @@ func (p *tracked) trim() {
 	if len(p.runs) <= kept {
 		return
 	}
-	latest := p.seen
-	for _, r := range p.runs {
-		if r.told && r.Updated.After(latest) {
-			latest = r.Updated
-		}
-	}
+	latest := p.latest()
 	left := p.runs[:0]
 	for i, r := range p.runs {
 		if i < kept || i < keptMost && (r.Running() || r.untold || latest.Sub(r.Updated) < recent) {
@@ -324,6 +319,17 @@ func (p *tracked) trim() {
 	}
 	clear(p.runs[len(left):])
 	p.runs = left
+}
+
+// latest returns the time of the latest change that AWS has told.
+func (p *tracked) latest() time.Time {
+	latest := p.seen
+	for _, r := range p.runs {
+		if r.told && r.Updated.After(latest) {
+			latest = r.Updated
+		}
+	}
+	return latest
 }
 
 func (p *tracked) find(id string) *run {
