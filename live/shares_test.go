@@ -97,6 +97,7 @@ func TestLimiterProperties(t *testing.T) {
 			time.Sleep(5 * time.Minute)
 			cancel()
 			time.Sleep(4 * time.Second) // for those that rest
+			synctest.Wait()
 			all := slices.SortedFunc(slices.Values(slices.Concat(g.when[:]...)), time.Time.Compare)
 			for from := range all {
 				for to := from; to < len(all); to++ {
