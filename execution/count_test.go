@@ -170,7 +170,7 @@ func (w *world) live(p *pipe, least, most time.Duration) {
 }
 
 func seeds(t *testing.T, n int) []uint64 {
-	if os.Getenv("PLUMBLINE_TEST_LONG") != "" {
+	if os.Getenv("LONG_TESTS") != "" {
 		n *= 10
 	}
 	if s := os.Getenv("PLUMBLINE_TEST_SEED"); s != "" {

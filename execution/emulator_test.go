@@ -67,11 +67,11 @@ func (m inMemory) config() live.Config {
 }
 
 // TestWeekOverTheWire counts a day of executions over the real SDK, with the emulator for AWS: all modes, restarts,
-// throttling, retries, and events that come twice, late and out of order. PLUMBLINE_TEST_LONG makes it a week of 10,000 in
+// throttling, retries, and events that come twice, late and out of order. LONG_TESTS makes it a week of 10,000 in
 // 200 pipelines.
 func TestWeekOverTheWire(t *testing.T) {
 	pipelines, runs, length := 12, 250, 30*time.Hour
-	if os.Getenv("PLUMBLINE_TEST_LONG") != "" {
+	if os.Getenv("LONG_TESTS") != "" {
 		pipelines, runs, length = 200, 10_000, 7*24*time.Hour
 	}
 	synctest.Test(t, func(t *testing.T) {

@@ -268,10 +268,10 @@ func TestQueueKeepsNothing(t *testing.T) {
 }
 
 // TestWeek counts executions in 200 pipelines of all modes, over restarts and throttling, with events that come twice, late
-// and out of order: half a day of them, and with PLUMBLINE_TEST_LONG a week of 10,000.
+// and out of order: half a day of them, and with LONG_TESTS a week of 10,000.
 func TestWeek(t *testing.T) {
 	b := busyWeek{pipelines: 200, runs: 700, length: 12 * time.Hour, events: true}
-	if os.Getenv("PLUMBLINE_TEST_LONG") != "" {
+	if os.Getenv("LONG_TESTS") != "" {
 		b.runs, b.length = 9000, 7*24*time.Hour // and bursts
 	}
 	synctest.Test(t, func(t *testing.T) { b.play(t, 7) })
