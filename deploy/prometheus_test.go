@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -35,15 +36,27 @@ type alert struct {
 type testFile struct {
 	RuleFiles          []string `yaml:"rule_files"`
 	EvaluationInterval string   `yaml:"evaluation_interval"`
-	Tests              []struct {
-		Name, Interval string
-		InputSeries    []struct{ Series, Values string } `yaml:"input_series"`
-		AlertRuleTest  []struct {
-			Alertname string
-			EvalTime  string `yaml:"eval_time"`
-			ExpAlerts []any  `yaml:"exp_alerts"`
-		} `yaml:"alert_rule_test"`
+	Tests              []testGroup
+}
+
+type testGroup struct {
+	Name, Interval string
+	InputSeries    []struct{ Series, Values string } `yaml:"input_series"`
+	AlertRuleTest  []struct {
+		Alertname string
+		EvalTime  string `yaml:"eval_time"`
+		ExpAlerts []any  `yaml:"exp_alerts"`
+	} `yaml:"alert_rule_test"`
+}
+
+// ruleTests returns the files with the tests of the alerts.
+func ruleTests(t *testing.T) []string {
+	t.Helper()
+	paths, err := filepath.Glob("prometheus/*_test.yml")
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("there are no tests of the alerts: %v", err)
 	}
+	return paths
 }
 
 // load reads a YAML file that has nothing that out has not.
@@ -69,7 +82,7 @@ func alerts(t *testing.T) []alert {
 	for _, g := range file.Groups {
 		all = append(all, g.Rules...)
 	}
-	if len(all) < 10 {
+	if len(all) < 20 {
 		t.Fatalf("only %d alerts were found", len(all))
 	}
 	return all
@@ -130,13 +143,19 @@ func TestPrometheusAlerts(t *testing.T) {
 // TestPrometheusAlertsAreTested wants of each alert a test where it fires, and one where it does not although
 // something that it looks at is there.
 func TestPrometheusAlertsAreTested(t *testing.T) {
-	var tests, day testFile
-	load(t, "prometheus/alerts_test.yml", &tests)
-	load(t, "prometheus/alerts_day_test.yml", &day)
+	var tests []testGroup
+	for _, path := range ruleTests(t) {
+		var file testFile
+		load(t, path, &file)
+		if len(file.RuleFiles) != 1 || file.RuleFiles[0] != "alerts.yml" || len(file.Tests) == 0 {
+			t.Errorf("%s does not test alerts.yml", path)
+		}
+		tests = append(tests, file.Tests...)
+	}
 	v := knownMetrics(t)
 	all := alerts(t)
 	fires, quiet := map[string]bool{}, map[string]bool{}
-	for _, group := range slices.Concat(tests.Tests, day.Tests) {
+	for _, group := range tests {
 		var fed []string
 		fired := map[string]bool{}
 		for _, in := range group.InputSeries {
@@ -168,12 +187,15 @@ func TestPrometheusAlertsAreTested(t *testing.T) {
 
 // TestPrometheusTools runs Prometheus's own checks of the files.
 func TestPrometheusTools(t *testing.T) {
-	for _, line := range []string{
+	lines := []string{
 		"promtool check rules alerts.yml",
 		"promtool check config prometheus.yml",
-		"promtool test rules alerts_test.yml alerts_day_test.yml",
 		"amtool check-config alertmanager.yml",
-	} {
+	}
+	for _, path := range ruleTests(t) {
+		lines = append(lines, "promtool test rules "+filepath.Base(path))
+	}
+	for _, line := range lines {
 		t.Run(strings.ReplaceAll(line, " ", "_"), func(t *testing.T) {
 			args := strings.Fields(line)
 			program, err := exec.LookPath(args[0])

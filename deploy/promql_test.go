@@ -17,13 +17,13 @@ import (
 // vocabulary is what expressions may speak of.
 type vocabulary struct {
 	labels map[string][]string // :: series → its labels, those of the scrape included
-	values map[string][]string // :: label → the values that it can have, where they are few
+	values map[string][]string // :: series and label → the values that it can have, where they are few
 }
 
 // ofScrape are the labels that Prometheus adds. None of ours may be one of them: honor_labels would let it win.
 var ofScrape = []string{"job", "instance"}
 
-var row = regexp.MustCompile("(?m)^\\| `(plumbline_\\w+)` \\| (\\w+) \\| ([^|]*) \\|")
+var row = regexp.MustCompile("(?m)^\\| `((?:plumbline|codepipeline)_\\w+)` \\| (\\w+) \\| ([^|]*) \\|")
 
 // knownMetrics reads docs/metrics.md, which a test of package metrics holds to the catalog, and asks the library for
 // what the daemon shows of its process.
@@ -41,14 +41,14 @@ func knownMetrics(t *testing.T) *vocabulary {
 		v.labels[name+"_bucket"] = append(labels, "le")
 	}
 	_, table, _ := strings.Cut(doc, "## Values of labels")
-	for _, m := range regexp.MustCompile("(?m)^\\| `(\\w+)` \\| [^|]* \\| ([^|]*) \\|").FindAllStringSubmatch(table, -1) {
-		v.values[m[1]] = append(v.values[m[1]], codes(m[2])...)
+	for _, m := range regexp.MustCompile("(?m)^\\| `(\\w+)` \\| ([^|]*) \\| ([^|]*) \\|").FindAllStringSubmatch(table, -1) {
+		v.allow(m[1], m[2], codes(m[3]))
 	}
 	// The reasons of holds are in the table of docs/guide.md.
 	_, holds, _ := strings.Cut(read(t, "../docs/guide.md"), "### Held")
 	holds, _, _ = strings.Cut(holds, "###")
 	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z-]+)` \\|").FindAllStringSubmatch(holds, -1) {
-		v.values["reason"] = append(v.values["reason"], m[1])
+		v.allow("reason", "holds", m[1:])
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -61,10 +61,25 @@ func knownMetrics(t *testing.T) *vocabulary {
 	}
 	// The process is not shown on every system that these tests run on.
 	v.labels["process_resident_memory_bytes"], v.labels["process_cpu_seconds_total"] = ofScrape, ofScrape
-	if len(v.labels) < 30 || !slices.Contains(v.values["reason"], "limit") || !slices.Contains(v.values["status"], "missing") {
+	v.labels["process_start_time_seconds"] = ofScrape
+	if len(v.labels) < 30 || !slices.Contains(v.values["plumbline_pipeline_held reason"], "limit") ||
+		!slices.Contains(v.values["plumbline_pipeline_sync_status status"], "missing") || slices.Contains(v.values["codepipeline_executions_total status"], "InProgress") {
 		t.Fatalf("the tables of docs/metrics.md and docs/guide.md were not understood: %v", v)
 	}
 	return v
+}
+
+// allow takes in a row of the values of labels: of is a metric, or executions and what else there is.
+func (v *vocabulary) allow(label, of string, values []string) {
+	if metric := codes(of); len(metric) > 0 {
+		v.values[metric[0]+" "+label] = values
+		return
+	}
+	for series, labels := range v.labels {
+		if strings.HasPrefix(series, "codepipeline_") == (of == "executions") && slices.Contains(labels, label) {
+			v.values[series+" "+label] = append(v.values[series+" "+label], values...)
+		}
+	}
 }
 
 func read(t *testing.T, path string) string {
@@ -161,8 +176,8 @@ func (v *vocabulary) wrong(text string) []string {
 			complain("%s has no label %s", series, label)
 		}
 		for value := range strings.SplitSeq(e.matchers[key], "|") {
-			if known := v.values[label]; known != nil && !strings.HasPrefix(value, "$") && !slices.Contains(known, value) {
-				complain("the label %s is never %q", label, value)
+			if known := v.values[key]; known != nil && !strings.HasPrefix(value, "$") && !slices.Contains(known, value) {
+				complain("the label %s of %s is never %q", label, series, value)
 			}
 		}
 	}
@@ -186,7 +201,10 @@ func TestPrometheusExpressions(t *testing.T) {
 		{`max by (pipeline) (plumbline_source_up)`, "none of its metrics has the label pipeline"},
 		{`plumbline_source_up unless on (target) plumbline_build_info`, "none of its metrics has the label target"},
 		{`plumbline_source_up{region="a"}`, "plumbline_source_up has no label region"},
-		{`plumbline_pipeline_held{reason="limits"}`, `reason is never "limits"`},
+		{`plumbline_pipeline_held{reason="limits"}`, `reason of plumbline_pipeline_held is never "limits"`},
+		{`codepipeline_last_execution_status{status="InProgress"}`, ""},
+		{`codepipeline_executions_total{status="InProgress"}`, `never "InProgress"`},
+		{`plumbline_pipeline_sync_status{status="Failed"}`, `never "Failed"`},
 		{`time() > 3`, "selects no metric"},
 	} {
 		got := strings.Join(v.wrong(tt.expr), "; ")
@@ -196,7 +214,7 @@ func TestPrometheusExpressions(t *testing.T) {
 	}
 	for series, labels := range v.labels {
 		for _, l := range ofScrape {
-			if strings.HasPrefix(series, "plumbline_") && strings.Count(strings.Join(labels, " "), l) != 1 {
+			if regexp.MustCompile(`^(plumbline|codepipeline)_`).MatchString(series) && strings.Count(strings.Join(labels, " "), l) != 1 {
 				t.Errorf("%s has the label %s, which honor_labels would let win over Prometheus's own", series, l)
 			}
 		}
