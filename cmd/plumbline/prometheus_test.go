@@ -24,7 +24,7 @@ import (
 func TestPrometheus(t *testing.T) {
 	program, err := exec.LookPath("prometheus")
 	if err != nil {
-		t.Skip("prometheus is not installed, so no real one evaluates the alert rules")
+		absent(t, "prometheus is not installed, so no real one evaluates the alert rules")
 	}
 	files, err := filepath.Abs("../../deploy/prometheus")
 	if err != nil {
@@ -41,7 +41,7 @@ func TestPrometheus(t *testing.T) {
 	})
 	checkMetrics(t, s, admin)
 
-	p := newPrometheus(t, s, program, files, strings.TrimPrefix(admin, "http://"))
+	p := newPrometheus(t, s, program, files, strings.TrimPrefix(admin, "http://"), "")
 	s.eventually("Prometheus has evaluated every rule", func() bool { return p.evaluated() })
 	p.askDashboard(filepath.Join(files, "..", "grafana", "plumbline.json"))
 	s.handEdit("eu-west-1", "web", "one", "mine")
@@ -87,26 +87,41 @@ type prometheusServer struct {
 	api string
 }
 
-// newPrometheus starts one that scrapes and evaluates each second.
-func newPrometheus(t *testing.T, s *site, program, files, target string) *prometheusServer {
+// newPrometheus starts one that scrapes and evaluates each second, and sends its alerts to an Alertmanager where there is one.
+func newPrometheus(t *testing.T, s *site, program, files, target, alertmanager string) *prometheusServer {
 	t.Helper()
-	example := func(name string) string {
-		data, err := os.ReadFile(filepath.Join(files, name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(data)
-	}
+	example := func(name string) string { return readExample(t, files, name) }
 	rules := regexp.MustCompile(`(?m)^( +)for: \w+$`).ReplaceAllString(example("alerts.yml"), "${1}for: 1s")
 	s.write("alerts.yml", strings.ReplaceAll(rules, "interval: 1m", "interval: 1s"))
 	config := regexp.MustCompile(`(?m)^(  \w+_interval): \w+.*$`).ReplaceAllString(example("prometheus.yml"), "${1}: 1s")
-	config = regexp.MustCompile(`(?ms)^alerting:.*?\n\n`).ReplaceAllString(config, "") // there is no Alertmanager here
+	if alertmanager == "" {
+		config = regexp.MustCompile(`(?ms)^alerting:.*?\n\n`).ReplaceAllString(config, "")
+	}
+	config = strings.Replace(config, "alertmanager:9093", alertmanager, 1)
 	s.write("prometheus.yml", strings.Replace(config, "plumbline:8080", target, 1))
 
-	// Its address is not to be guessed: with port 0 the system chooses, and the log tells.
-	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
-	cmd := exec.CommandContext(ctx, program, "--config.file="+filepath.Join(s.dir, "prometheus.yml"),
+	address := serveProgram(t, s, program, "--config.file="+filepath.Join(s.dir, "prometheus.yml"),
 		"--storage.tsdb.path="+filepath.Join(s.dir, "tsdb"), "--web.listen-address=127.0.0.1:0")
+	return &prometheusServer{site: s, api: "http://" + address + "/api/v1/"}
+}
+
+// readExample reads a file for operators.
+func readExample(t *testing.T, files, name string) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(files, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// serveProgram starts a server of Prometheus's kind, waits until it is ready, and returns its address. That is not to be guessed:
+// with port 0 the system chooses, and the log tells.
+func serveProgram(t *testing.T, s *site, program string, args ...string) (address string) {
+	t.Helper()
+	name := filepath.Base(program)
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+	cmd := exec.CommandContext(ctx, program, args...)
 	log := &watched{}
 	cmd.Stdout, cmd.Stderr, cmd.Dir = log, log, s.dir
 	if err := cmd.Start(); err != nil {
@@ -117,22 +132,21 @@ func newPrometheus(t *testing.T, s *site, program, files, target string) *promet
 		stop()
 		_ = cmd.Wait()
 		if t.Failed() {
-			t.Logf("the log of Prometheus:\n%s", log.String())
+			t.Logf("the log of %s:\n%s", name, log.String())
 		}
 	})
-	p := &prometheusServer{site: s}
-	s.eventually("Prometheus listens", func() bool {
+	s.eventually(name+" listens", func() bool {
 		m := regexp.MustCompile(`msg="?Listening on"? address=(127\.0\.0\.1:[1-9]\d*)`).FindStringSubmatch(log.String())
 		if m != nil {
-			p.api = "http://" + m[1] + "/api/v1/"
+			address = m[1]
 		}
 		return m != nil
 	})
-	s.eventually("Prometheus is ready", func() bool {
-		code, _ := s.get(strings.TrimSuffix(p.api, "api/v1/") + "-/ready")
+	s.eventually(name+" is ready", func() bool {
+		code, _ := s.get("http://" + address + "/-/ready")
 		return code == http.StatusOK
 	})
-	return p
+	return address
 }
 
 // ask reads an answer of Prometheus's API.
