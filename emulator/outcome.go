@@ -50,7 +50,7 @@ var causes = map[string]cause{
 		return "No bucket with the name " + bucket + " was found"
 	}},
 	"missing-project": {"JobFailed", []string{"ProjectName"}, func(region, account, project string) string {
-		return fmt.Sprintf("Error calling startBuild: Project cannot be found: arn:%s:codebuild:%s:%s:%s (Service: AWSCodeBuild; Status Code: 400; Error Code: ResourceNotFoundException; Request ID: %s; Proxy: null)",
+		return fmt.Sprintf("Error calling startBuild: Project cannot be found: arn:%s:codebuild:%s:%s:project/%s (Service: AWSCodeBuild; Status Code: 400; Error Code: ResourceNotFoundException; Request ID: %s; Proxy: null)",
 			partition(region), region, account, project, newUUID())
 	}},
 }
@@ -143,11 +143,18 @@ func (s *Server) Script(o Outcome) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.presentAll() // what has started by now keeps the outcome it had
+	// One that covers the same would never count again.
+	s.outcomes = slices.DeleteFunc(s.outcomes, func(old Outcome) bool { return old.scope() == o.scope() })
 	if len(s.outcomes) == maxRules {
 		return fmt.Errorf("more than %d outcomes", maxRules)
 	}
 	s.outcomes = append(s.outcomes, o)
 	return nil
+}
+
+// scope is what the outcome covers.
+func (o Outcome) scope() [7]string {
+	return [7]string{o.Account, o.Region, o.Pipeline, o.Stage, o.Action, o.Rule, o.Cause}
 }
 
 func (s *Server) outcome(sc scope, pipeline string, r *run) Outcome {

@@ -27,7 +27,7 @@ func TestCauses(t *testing.T) {
 	id := b.start("web")
 	d := b.actions(id)["Compile"].Output.ExecutionResult
 	want := regexp.MustCompile(`^Error calling startBuild: Project cannot be found: arn:aws:codebuild:eu-west-1:` + account +
-		`:p \(Service: AWSCodeBuild; Status Code: 400; Error Code: ResourceNotFoundException; Request ID: [0-9a-f]{8}-[0-9a-f-]{27}; Proxy: null\)$`)
+		`:project/p \(Service: AWSCodeBuild; Status Code: 400; Error Code: ResourceNotFoundException; Request ID: [0-9a-f]{8}-[0-9a-f-]{27}; Proxy: null\)$`)
 	if *d.ErrorDetails.Code != "JobFailed" || !want.MatchString(*d.ErrorDetails.Message) || d.ExternalExecutionId != nil {
 		t.Errorf("%+v", d.ErrorDetails)
 	}
@@ -101,4 +101,14 @@ func TestListActionExecutions(t *testing.T) {
 		}
 	}
 	b.want("newest first", got, "Compile Fetch Compile Fetch ")
+}
+
+// TestOutcomesAreReplaced scripts the same action again and again, for as long as somebody plays.
+func TestOutcomesAreReplaced(t *testing.T) {
+	b := newBench(t, emulator.Options{})
+	for i := range 3000 {
+		b.script(emulator.Outcome{Pipeline: "web", Stage: "Build", Status: []string{"Succeeded", "Failed"}[i%2]})
+	}
+	create(t, b.c, web("web"))
+	b.want("the last one counts", b.statuses("web"), "Failed")
 }
