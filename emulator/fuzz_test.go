@@ -2,6 +2,7 @@ package emulator_test
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -42,7 +43,8 @@ func FuzzRequest(f *testing.F) {
 			r.Header.Set("Authorization", credential)
 			w := httptest.NewRecorder()
 			defer func() {
-				if p := recover(); p != nil && p != http.ErrAbortHandler { // how a reply is broken off
+				p := recover()
+				if err, is := p.(error); p != nil && (!is || !errors.Is(err, http.ErrAbortHandler)) { // how a reply is broken off
 					panic(p)
 				}
 			}()
