@@ -236,32 +236,29 @@ func (b *bucket) filled(rate, burst float64, now time.Time) float64 {
 type faultAction func(ctx context.Context, s *Server, f *Fault, c *call, next func() reply) reply
 
 // actions has one row for each thing a fault can do to a call.
-var actions map[string]faultAction
-
-func init() { // what somebody else does is performed as calls are, which asks for the actions
-	actions = map[string]faultAction{
-		"error":            refused,
-		"token-bucket":     refused,
-		"delay":            delayed,
-		"hang":             hung,
-		"reset-before":     func(context.Context, *Server, *Fault, *call, func() reply) reply { return reply{fate: reset} },
-		"commit-then-drop": spoiled(func(_ *Fault, _ *call, r *reply) { r.fate = dropped }),
-		"truncate-body":    spoiled(func(_ *Fault, _ *call, r *reply) { r.fate = cut }),
-		"empty-200":        replaced("", ""),
-		"html-200":         replaced("text/html", "<html><body>Please sign in</body></html>"),
-		"bad-json":         replaced("", `{"pipeline":{"name":"`),
-		"unknown-field":    edited(addUnknown),
-		"page-drop":        edited(dropTokens),
-		"page-dup":         edited(duplicate),
-		"repeat-token":     edited(repeatToken),
-		"skewed-date": spoiled(func(f *Fault, _ *call, r *reply) {
-			r.header.Set("Date", time.Now().Add(f.Delay).UTC().Format(http.TimeFormat))
-		}),
-		"stale-read": stale,
-	}
-	for name, act := range foreign {
-		actions[name] = meddled(act)
-	}
+var actions = map[string]faultAction{
+	"error":            refused,
+	"token-bucket":     refused,
+	"delay":            delayed,
+	"hang":             hung,
+	"reset-before":     func(context.Context, *Server, *Fault, *call, func() reply) reply { return reply{fate: reset} },
+	"commit-then-drop": spoiled(func(_ *Fault, _ *call, r *reply) { r.fate = dropped }),
+	"truncate-body":    spoiled(func(_ *Fault, _ *call, r *reply) { r.fate = cut }),
+	"empty-200":        replaced("", ""),
+	"html-200":         replaced("text/html", "<html><body>Please sign in</body></html>"),
+	"bad-json":         replaced("", `{"pipeline":{"name":"`),
+	"unknown-field":    edited(addUnknown),
+	"page-drop":        edited(dropTokens),
+	"page-dup":         edited(duplicate),
+	"repeat-token":     edited(repeatToken),
+	"skewed-date": spoiled(func(f *Fault, _ *call, r *reply) {
+		r.header.Set("Date", time.Now().Add(f.Delay).UTC().Format(http.TimeFormat))
+	}),
+	"stale-read":     stale,
+	"version-jump":   meddled("version-jump"),
+	"foreign-create": meddled("foreign-create"),
+	"foreign-delete": meddled("foreign-delete"),
+	"foreign-retag":  meddled("foreign-retag"),
 }
 
 func refused(_ context.Context, _ *Server, f *Fault, c *call, _ func() reply) reply {

@@ -76,7 +76,8 @@ var foreign = map[string]func(f *Fault, c *call, st *store, p *pipeline) []step{
 }
 
 // meddled lets somebody else act before the call is performed.
-func meddled(act func(*Fault, *call, *store, *pipeline) []step) faultAction {
+func meddled(name string) faultAction {
+	act := foreign[name]
 	return func(ctx context.Context, s *Server, f *Fault, c *call, next func() reply) reply {
 		s.mu.Lock()
 		st := s.storeOf(c.scope())
