@@ -59,7 +59,7 @@ type front struct {
 }
 
 // serveAWS serves an emulator on a port of its own, whose address is its first line, until its input ends or ctx does.
-func serveAWS(ctx context.Context, stdout io.Writer) error {
+func serveAWS(ctx context.Context, stdin io.Reader, stdout io.Writer) error {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
@@ -67,7 +67,7 @@ func serveAWS(ctx context.Context, stdout io.Writer) error {
 	server := &http.Server{Handler: newFront(), ReadHeaderTimeout: time.Minute}
 	context.AfterFunc(ctx, func() { server.Close() })
 	go func() { // whoever started this process holds the other end, and may be killed
-		_, _ = io.Copy(io.Discard, os.Stdin)
+		_, _ = io.Copy(io.Discard, stdin)
 		server.Close()
 	}()
 	fmt.Fprintf(stdout, "http://%s\n", listener.Addr())
@@ -204,10 +204,10 @@ type account struct {
 	stdin   io.Closer
 }
 
-func startAWS(ctx context.Context, self string) (*account, error) {
-	cmd := exec.CommandContext(ctx, self)
+func (b *bench) startAWS(ctx context.Context) (*account, error) {
+	cmd := exec.CommandContext(ctx, b.self)
 	cmd.Env = append(os.Environ(), roleVariable+"=aws")
-	cmd.Stderr = os.Stderr //nolint:forbidigo // what the child says when it breaks
+	cmd.Stderr = b.stderr
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err

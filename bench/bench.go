@@ -135,7 +135,7 @@ func (b *bench) measure(ctx context.Context, m measurement, version string) (err
 		return err
 	}
 	defer os.RemoveAll(dir)
-	aws, err := startAWS(ctx, b.self)
+	aws, err := b.startAWS(ctx)
 	if err != nil {
 		return err
 	}

@@ -20,7 +20,7 @@ import (
 // TestMain lets the test be the other processes of a measurement.
 func TestMain(m *testing.M) {
 	if role := os.Getenv(roleVariable); role != "" {
-		if _, err := playRole(context.Background(), role, os.Stdout); err != nil {
+		if _, err := playRole(context.Background(), role, os.Stdin, os.Stdout); err != nil {
 			panic(err)
 		}
 		return

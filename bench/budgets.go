@@ -67,7 +67,7 @@ func (b *bench) inSyncSite(ctx context.Context, n int, extra string) (p *plumbli
 	if err != nil {
 		return nil, nil, err
 	}
-	aws, err := startAWS(ctx, b.self)
+	aws, err := b.startAWS(ctx)
 	if err != nil {
 		return nil, nil, err
 	}

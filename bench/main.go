@@ -35,7 +35,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if played, err := playRole(ctx, os.Getenv(roleVariable), os.Stdout); played || err != nil {
+	if played, err := playRole(ctx, os.Getenv(roleVariable), os.Stdin, os.Stdout); played || err != nil {
 		exit(err)
 		return
 	}
@@ -53,12 +53,12 @@ func exit(err error) {
 const roleVariable = "PLUMBLINE_BENCH_ROLE"
 
 // playRole is what such a process does instead.
-func playRole(ctx context.Context, role string, stdout io.Writer) (played bool, err error) {
+func playRole(ctx context.Context, role string, stdin io.Reader, stdout io.Writer) (played bool, err error) {
 	switch role {
 	case "":
 		return false, nil
 	case "aws":
-		return true, serveAWS(ctx, stdout)
+		return true, serveAWS(ctx, stdin, stdout)
 	case "floor":
 		return true, floor(ctx, os.Args[1], os.Args[2])
 	}
