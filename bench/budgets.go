@@ -62,7 +62,7 @@ func (b *bench) measureBudgets(ctx context.Context, keys []string) error {
 }
 
 // inSyncSite returns a plumbline whose pipelines are all live as its files say, in some regions.
-func (b *bench) inSyncSite(ctx context.Context, n int, extra string) (p *plumbline, end func() error, err error) {
+func (b *bench) inSyncSite(ctx context.Context, f *fleet, extra string) (p *plumbline, end func() error, err error) {
 	dir, err := os.MkdirTemp(b.dir, "budget-")
 	if err != nil {
 		return nil, nil, err
@@ -72,7 +72,7 @@ func (b *bench) inSyncSite(ctx context.Context, n int, extra string) (p *plumbli
 		return nil, nil, err
 	}
 	end = func() error { return errors.Join(aws.stop(), os.RemoveAll(dir)) }
-	p, err = newPlumbline(&site{bench: b, dir: dir, aws: aws, fleet: newFleet(n)}, extra)
+	p, err = newPlumbline(&site{bench: b, dir: dir, aws: aws, fleet: f}, extra)
 	if err == nil {
 		err = p.write(ctx, p.fleet.all())
 	}
@@ -85,9 +85,19 @@ func (b *bench) inSyncSite(ctx context.Context, n int, extra string) (p *plumbli
 	return p, end, nil
 }
 
-// tenTargets measures passes of a daemon, which are asked for one after the other and counted where they arrive.
-func tenTargets(ctx context.Context, b *bench) (_ string, err error) {
-	p, end, err := b.inSyncSite(ctx, maxFleet, unlimited)
+// tenTargets measures passes of a daemon, which are asked for one after the other and counted where they arrive: once with
+// a file for all ten regions, once with a file for each pipeline.
+func tenTargets(ctx context.Context, b *bench) (string, error) {
+	shared, err := b.tenTargets(ctx, &fleet{projects: newFleet(perRegion).projects, everywhere: true})
+	if err != nil {
+		return "", err
+	}
+	own, err := b.tenTargets(ctx, newFleet(maxFleet))
+	return fmt.Sprintf("1,000 files for all ten: %s; 10,000 files: %s", shared, own), err
+}
+
+func (b *bench) tenTargets(ctx context.Context, f *fleet) (_ string, err error) {
+	p, end, err := b.inSyncSite(ctx, f, unlimited)
 	if err != nil {
 		return "", err
 	}
@@ -104,13 +114,12 @@ func tenTargets(ctx context.Context, b *bench) (_ string, err error) {
 		_, stopping := d.stop()
 		err = errors.Join(err, stopping)
 	}()
-	const rounds = 50
-	perRound, err := d.rounds(ctx, p.aws, rounds, len(regions))
+	perRound, err := d.rounds(ctx, p.aws, 50, len(regions))
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%d ms CPU for all ten, %d MiB (mean of %d rounds of a daemon); plumbline plan as a whole, from its start: %s CPU, %s, %d MiB",
-		perRound.Milliseconds(), memory(d.cmd.Process.Pid, residentNow)>>20, rounds, seconds(command.CPU), seconds(command.Wall), command.Peak>>20), d.inSync(ctx)
+	return fmt.Sprintf("%d ms CPU for all ten (mean of 50 passes of a daemon), %d MiB; the command plan, from its start to its end, %s CPU, %d MiB",
+		perRound.Milliseconds(), memory(d.cmd.Process.Pid, residentNow)>>20, seconds(command.CPU), command.Peak>>20), d.inSync(ctx)
 }
 
 // rounds has a daemon make that many passes over each of its targets, one after the other, and returns the CPU time of one.
@@ -215,7 +224,7 @@ func nudged(ctx context.Context, b *bench) (string, error) {
 }
 
 func (b *bench) nudges(ctx context.Context, limit string) (_ string, err error) {
-	p, end, err := b.inSyncSite(ctx, perRegion, unlimited)
+	p, end, err := b.inSyncSite(ctx, newFleet(perRegion), unlimited)
 	if err != nil {
 		return "", err
 	}
@@ -263,7 +272,7 @@ func (b *bench) nudges(ctx context.Context, limit string) (_ string, err error) 
 
 // steady measures the memory of a daemon after ever more passes.
 func steady(ctx context.Context, b *bench) (_ string, err error) {
-	p, end, err := b.inSyncSite(ctx, perRegion, unlimited)
+	p, end, err := b.inSyncSite(ctx, newFleet(perRegion), unlimited)
 	if err != nil {
 		return "", err
 	}

@@ -21,7 +21,8 @@ var regions = []string{
 
 // fleet is what all pipelines are to be. What files and people change about one is the project of its build.
 type fleet struct {
-	projects []string // of the build of each pipeline
+	projects   []string // of the build of each pipeline
+	everywhere bool     // each file stands for a pipeline in all regions, only plumbline can do that
 }
 
 func newFleet(n int) *fleet {
@@ -37,7 +38,12 @@ func (f *fleet) name(i int) string { return fmt.Sprintf("service-%05d", i) }
 func (f *fleet) region(i int) string { return regions[i/perRegion] }
 
 // regions returns those in which there are pipelines.
-func (f *fleet) regions() []string { return regions[:(len(f.projects)+perRegion-1)/perRegion] }
+func (f *fleet) regions() []string {
+	if f.everywhere {
+		return regions
+	}
+	return regions[:(len(f.projects)+perRegion-1)/perRegion]
+}
 
 // A pipeline in the words of the API, as AWS itself shows it, so that programs that compare plainly see no difference.
 type declaration struct {

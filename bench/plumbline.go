@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/plumbline/plumbline/source"
+	"github.com/plumbline/plumbline/sync"
 )
 
 // plumbline is the program of this repository, as it is built for people. Its files are in a git repository.
@@ -50,15 +51,18 @@ func newPlumbline(s *site, extra string) (*plumbline, error) {
 	if p.listen, err = freeAddress(); err != nil {
 		return nil, err
 	}
-	n := len(s.fleet.projects)
+	n, layout := len(s.fleet.projects), sync.ByTarget
+	if s.fleet.everywhere {
+		layout = sync.Everywhere
+	}
 	config := fmt.Sprintf(`name: bench
-source: {url: ./pipelines.git, layout: by-target}
+source: {url: ./pipelines.git, layout: %s}
 regions: [%s]
 policy: {mode: enforce, limits: {creates: %d, updates: %d}}
 state: {dir: ./state}
 web: {listen: "%s"}
 log: {level: error}
-%s`, strings.Join(s.fleet.regions(), ", "), n, n, p.listen, extra)
+%s`, layout, strings.Join(s.fleet.regions(), ", "), n, n, p.listen, extra)
 	return p, os.WriteFile(filepath.Join(s.dir, "plumbline.yaml"), []byte(config), 0o644)
 }
 
@@ -78,7 +82,11 @@ func (p *plumbline) write(ctx context.Context, pipelines []int) error {
 		if err != nil {
 			return err
 		}
-		files[fmt.Sprintf("%s/team-%02d/%s.json", p.fleet.region(i), i%100, p.fleet.name(i))] = string(data)
+		folder := p.fleet.region(i) + "/"
+		if p.fleet.everywhere {
+			folder = ""
+		}
+		files[fmt.Sprintf("%steam-%02d/%s.json", folder, i%100, p.fleet.name(i))] = string(data)
 	}
 	if _, err := p.repository.Commit("Change pipelines", files); err != nil {
 		return err
