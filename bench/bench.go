@@ -140,7 +140,7 @@ func (b *bench) measure(ctx context.Context, m measurement, version string) (err
 		return err
 	}
 	defer func() { err = errors.Join(err, aws.stop()) }()
-	s := &site{bench: b, dir: dir, aws: aws, fleet: newFleet(m.n), slow: m.Rate > 0 && slices.Contains(m.scenarios, createAll)}
+	s := &site{bench: b, dir: dir, aws: aws, fleet: newFleet(m.n)}
 	program, err := m.tool.open(ctx, s)
 	if err != nil {
 		return err
@@ -190,6 +190,7 @@ func (s *site) play(ctx context.Context, program runner, scenario string, c cond
 	case oneDrift:
 		err = s.drift(ctx, changed)
 	}
+	s.slow = c.Rate > 0
 	if err == nil {
 		err = s.aws.set(ctx, c)
 	}

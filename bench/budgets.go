@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -62,7 +61,7 @@ func (b *bench) measureBudgets(ctx context.Context, keys []string) error {
 }
 
 // inSyncSite returns a plumbline whose pipelines are all live as its files say, in some regions.
-func (b *bench) inSyncSite(ctx context.Context, f *fleet, extra string) (p *plumbline, end func() error, err error) {
+func (b *bench) inSyncSite(ctx context.Context, f *fleet) (p *plumbline, end func() error, err error) {
 	dir, err := os.MkdirTemp(b.dir, "budget-")
 	if err != nil {
 		return nil, nil, err
@@ -72,7 +71,7 @@ func (b *bench) inSyncSite(ctx context.Context, f *fleet, extra string) (p *plum
 		return nil, nil, err
 	}
 	end = func() error { return errors.Join(aws.stop(), os.RemoveAll(dir)) }
-	p, err = newPlumbline(&site{bench: b, dir: dir, aws: aws, fleet: f}, extra)
+	p, err = newPlumbline(&site{bench: b, dir: dir, aws: aws, fleet: f})
 	if err == nil {
 		err = p.write(ctx, p.fleet.all())
 	}
@@ -97,7 +96,7 @@ func tenTargets(ctx context.Context, b *bench) (string, error) {
 }
 
 func (b *bench) tenTargets(ctx context.Context, f *fleet) (_ string, err error) {
-	p, end, err := b.inSyncSite(ctx, f, unlimited)
+	p, end, err := b.inSyncSite(ctx, f)
 	if err != nil {
 		return "", err
 	}
@@ -172,7 +171,7 @@ func newCommit(ctx context.Context, b *bench) (string, error) {
 		return "", err
 	}
 	defer os.RemoveAll(dir)
-	p, err := newPlumbline(&site{bench: b, dir: dir, aws: &account{}, fleet: newFleet(maxFleet)}, "")
+	p, err := newPlumbline(&site{bench: b, dir: dir, aws: &account{}, fleet: newFleet(maxFleet)})
 	if err != nil {
 		return "", err
 	}
@@ -224,17 +223,12 @@ func nudged(ctx context.Context, b *bench) (string, error) {
 }
 
 func (b *bench) nudges(ctx context.Context, limit string) (_ string, err error) {
-	p, end, err := b.inSyncSite(ctx, newFleet(perRegion), unlimited)
+	p, end, err := b.inSyncSite(ctx, newFleet(perRegion))
 	if err != nil {
 		return "", err
 	}
 	defer func() { err = errors.Join(err, end()) }()
-	config := filepath.Join(p.dir, "plumbline.yaml")
-	text, err := os.ReadFile(config)
-	if err != nil {
-		return "", err
-	}
-	if err := os.WriteFile(config, []byte(strings.Replace(string(text), unlimited, limit, 1)), 0o644); err != nil {
+	if err := p.configure(limit); err != nil {
 		return "", err
 	}
 	d, err := p.start(ctx)
@@ -272,7 +266,7 @@ func (b *bench) nudges(ctx context.Context, limit string) (_ string, err error) 
 
 // steady measures the memory of a daemon after ever more passes.
 func steady(ctx context.Context, b *bench) (_ string, err error) {
-	p, end, err := b.inSyncSite(ctx, newFleet(perRegion), unlimited)
+	p, end, err := b.inSyncSite(ctx, newFleet(perRegion))
 	if err != nil {
 		return "", err
 	}

@@ -33,7 +33,7 @@ type site struct {
 	dir   string // for the program's files
 	aws   *account
 	fleet *fleet
-	slow  bool // AWS throttles
+	slow  bool // AWS throttles at the moment
 }
 
 // tool is a program that can be measured.

@@ -33,26 +33,22 @@ func plumblineVersion(ctx context.Context, b *bench) (string, error) {
 	return installed(ctx, b.plumbline, "version")
 }
 
-func openPlumbline(_ context.Context, s *site) (runner, error) {
-	limit := unlimited
-	if s.slow {
-		limit = ""
-	}
-	return newPlumbline(s, limit)
-}
+func openPlumbline(_ context.Context, s *site) (runner, error) { return newPlumbline(s) }
 
-// newPlumbline prepares it. extra is more of its configuration.
-func newPlumbline(s *site, extra string) (*plumbline, error) {
+func newPlumbline(s *site) (*plumbline, error) {
 	repository, err := source.NewScratch(filepath.Join(s.dir, "pipelines.git"))
 	if err != nil {
 		return nil, err
 	}
 	p := &plumbline{site: s, repository: repository}
-	if p.listen, err = freeAddress(); err != nil {
-		return nil, err
-	}
-	n, layout := len(s.fleet.projects), sync.ByTarget
-	if s.fleet.everywhere {
+	p.listen, err = freeAddress()
+	return p, err
+}
+
+// configure writes the configuration. limit is a part of it, such as unlimited; "" is what people have who say nothing.
+func (p *plumbline) configure(limit string) error {
+	n, layout := len(p.fleet.projects), sync.ByTarget
+	if p.fleet.everywhere {
 		layout = sync.Everywhere
 	}
 	config := fmt.Sprintf(`name: bench
@@ -62,8 +58,8 @@ policy: {mode: enforce, limits: {creates: %d, updates: %d}}
 state: {dir: ./state}
 web: {listen: "%s"}
 log: {level: error}
-%s`, layout, strings.Join(s.fleet.regions(), ", "), n, n, p.listen, extra)
-	return p, os.WriteFile(filepath.Join(s.dir, "plumbline.yaml"), []byte(config), 0o644)
+%s`, layout, strings.Join(p.fleet.regions(), ", "), n, n, p.listen, limit)
+	return os.WriteFile(filepath.Join(p.dir, "plumbline.yaml"), []byte(config), 0o644)
 }
 
 func freeAddress() (string, error) {
@@ -99,6 +95,13 @@ func (p *plumbline) write(ctx context.Context, pipelines []int) error {
 }
 
 func (p *plumbline) run(ctx context.Context, scenario string) (usage, error) {
+	limit := unlimited
+	if p.slow {
+		limit = ""
+	}
+	if err := p.configure(limit); err != nil {
+		return usage{}, err
+	}
 	args := []string{"apply"}
 	switch scenario {
 	case nothing:
