@@ -9,8 +9,8 @@ import boto3
 from botocore.config import Config
 
 purpose, folder = sys.argv[1:]
-# More attempts than the usual ones: with those it gives up where calls are throttled.
-client = boto3.client("codepipeline", config=Config(max_pool_connections=10, retries={"mode": "standard", "max_attempts": 20}))
+# The usual mode gives up where calls are throttled.
+client = boto3.client("codepipeline", config=Config(max_pool_connections=10, retries={"mode": "adaptive", "max_attempts": 20}))
 
 
 def sync(file):
