@@ -247,6 +247,22 @@ func (a *account) await(ctx context.Context, operation string, count int) (at ti
 	return at, err
 }
 
+// settle waits until nothing has arrived for a second.
+func (a *account) settle(ctx context.Context) error {
+	for last := -1; ; {
+		t, err := a.traffic(ctx)
+		if err != nil || t.sum() == last {
+			return err
+		}
+		last = t.sum()
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
 func (a *account) control(ctx context.Context, path string, body, answer any) error {
 	return post(ctx, a.url+controlPath+path, nil, body, answer)
 }
