@@ -247,11 +247,12 @@ func (a *account) await(ctx context.Context, operation string, count int) (at ti
 	return at, err
 }
 
-// settle waits until nothing has arrived for a second.
+// settle waits until less than a call arrives in ten milliseconds, a minute at most.
 func (a *account) settle(ctx context.Context) error {
-	for last := -1; ; {
+	last := -100
+	for range 60 {
 		t, err := a.traffic(ctx)
-		if err != nil || t.sum() == last {
+		if err != nil || t.sum()-last < 100 {
 			return err
 		}
 		last = t.sum()
@@ -261,6 +262,7 @@ func (a *account) settle(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
+	return fmt.Errorf("there is no rest: %d calls have arrived", last)
 }
 
 func (a *account) control(ctx context.Context, path string, body, answer any) error {
