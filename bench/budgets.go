@@ -122,11 +122,11 @@ func (b *bench) tenTargets(ctx context.Context, f *fleet) (_ string, err error) 
 	if err := p.aws.settle(ctx); err != nil {
 		return "", err
 	}
-	perRound, err := d.rounds(ctx, p.aws, 50, len(regions))
+	perRound, err := d.rounds(ctx, p.aws, 20, len(regions))
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%d ms CPU for all ten (mean of 50 passes of a daemon), %d MiB; the command plan, from its start to its end, %s CPU, %d MiB",
+	return fmt.Sprintf("%d ms CPU for all ten (mean of 20 passes of a daemon), %d MiB; the command plan, from its start to its end, %s CPU, %d MiB",
 		perRound.Milliseconds(), memory(d.cmd.Process.Pid, residentNow)>>20, seconds(command.CPU), command.Peak>>20), d.inSync(ctx)
 }
 
@@ -319,7 +319,7 @@ func steady(ctx context.Context, b *bench) (_ string, err error) {
 	}()
 	var seen []string
 	made := 0
-	for _, passes := range []int{100, 1000, 10_000} {
+	for _, passes := range []int{100, 1000, 3000} {
 		perPass, err := d.rounds(ctx, p.aws, passes-made, 1)
 		if err != nil {
 			return "", err
