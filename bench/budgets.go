@@ -319,7 +319,7 @@ func steady(ctx context.Context, b *bench) (_ string, err error) {
 	}()
 	var seen []string
 	made := 0
-	for _, passes := range []int{100, 1000, 3000} {
+	for _, passes := range []int{10, 40, 70} {
 		perPass, err := d.rounds(ctx, p.aws, passes-made, 1)
 		if err != nil {
 			return "", err

@@ -29,6 +29,9 @@ type plumbline struct {
 // unlimited replaces plumbline's own limit of 3 calls and 1 write a second, which is there for AWS, where AWS has none.
 const unlimited = "aws: {requestsPerSecond: 10000, burst: 10000, writesPerSecond: 10000}\n"
 
+// token lets the bench ask the daemon for a look at everything.
+const token = "the-token-of-a-daemon-that-is-measured"
+
 func plumblineVersion(ctx context.Context, b *bench) (string, error) {
 	return installed(ctx, b.plumbline, "version")
 }
@@ -41,8 +44,10 @@ func newPlumbline(s *site) (*plumbline, error) {
 		return nil, err
 	}
 	p := &plumbline{site: s, repository: repository}
-	p.listen, err = freeAddress()
-	return p, err
+	if p.listen, err = freeAddress(); err != nil {
+		return nil, err
+	}
+	return p, os.WriteFile(filepath.Join(s.dir, "token"), []byte(token), 0o600)
 }
 
 // configure writes the configuration. limit is a part of it, such as unlimited; "" is what people have who say nothing.
@@ -56,7 +61,7 @@ source: {url: ./pipelines.git, layout: %s}
 regions: [%s]
 policy: {mode: enforce, limits: {creates: %d, updates: %d}}
 state: {dir: ./state}
-web: {listen: "%s"}
+web: {listen: "%s", tokenFile: ./token}
 log: {level: error}
 %s`, layout, strings.Join(p.fleet.regions(), ", "), n, n, p.listen, limit)
 	return os.WriteFile(filepath.Join(p.dir, "plumbline.yaml"), []byte(config), 0o644)
@@ -198,13 +203,5 @@ func (d *daemon) inSync(ctx context.Context) error {
 
 // refresh has the daemon look at everything now.
 func (d *daemon) refresh(ctx context.Context) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, d.url+"/api/v1/refresh", http.NoBody)
-	if err != nil {
-		return err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	return resp.Body.Close()
+	return post(ctx, d.url+"/api/v1/refresh", map[string]string{"Authorization": "Bearer " + token}, map[string]string{"reason": "measuring"}, nil)
 }
