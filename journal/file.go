@@ -159,7 +159,7 @@ type mark struct {
 func (j *Journal) matters() map[mark]bool {
 	kept := map[mark]bool{}
 	for _, e := range j.recent {
-		kept[mark{e.ID, true}] = true
+		kept[mark{e.ID, true}] = time.Since(e.Time) < day
 	}
 	for _, of := range j.latest {
 		for _, e := range of {

@@ -88,7 +88,7 @@ type Journal struct {
 	next   int64
 	latest map[string][3]*Entry // :: account/region/name → its latest intent, its latest outcome, and the latest that is applied
 	since  time.Time            // from when on nothing is missing
-	recent []Entry              // the outcomes of the last day, oldest first
+	recent []Entry              // the outcomes of the last day, oldest first, and some that are older
 	open   map[int64]Entry      // :: id → an intent that has no outcome, without the definition before it
 	torn   bool                 // the file ends in the middle of a line
 
@@ -375,7 +375,10 @@ func (j *Journal) note(e Entry) {
 		return
 	}
 	if e.Outcome != "" {
-		j.recent = append(slices.DeleteFunc(j.recent, func(old Entry) bool { return e.Time.Sub(old.Time) >= day }), e)
+		if len(j.recent) == cap(j.recent) { // seldom, so that reading a journal takes time in proportion to its length
+			j.recent = slices.DeleteFunc(j.recent, func(old Entry) bool { return e.Time.Sub(old.Time) >= day })
+		}
+		j.recent = append(j.recent, e)
 	}
 	k := key(e.Account, e.Region, e.Pipeline)
 	pair := j.latest[k]

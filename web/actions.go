@@ -267,13 +267,11 @@ func (a *admin) answer(w http.ResponseWriter, r *http.Request, asked *ask, err e
 		a.pages.refused(w, r, code, text, asked.back)
 		return
 	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(code)
 	key := "done"
 	if err != nil {
 		key = "error"
 	}
-	json.NewEncoder(w).Encode(map[string]string{key: text})
+	short(w, code, key, text)
 }
 
 // scope checks that what an action is about exists.

@@ -152,10 +152,13 @@ func (a *admin) reply(w http.ResponseWriter, document any) {
 }
 
 // wrong refuses a request with a JSON body.
-func wrong(w http.ResponseWriter, code int, text string) {
+func wrong(w http.ResponseWriter, code int, text string) { short(w, code, "error", text) }
+
+// short answers with one member. Whether the client has read it is nobody's concern.
+func short(w http.ResponseWriter, code int, member, text string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
-	json.NewEncoder(w).Encode(map[string]string{"error": text})
+	_ = json.NewEncoder(w).Encode(map[string]string{member: text})
 }
 
 // chosen reads q and limit.

@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -21,11 +22,11 @@ func TestDeliveries(t *testing.T) {
 	sum := hmac.New(sha256.New, []byte(secret))
 	sum.Write([]byte("{}"))
 	for _, signature := range []string{hex.EncodeToString(sum.Sum(nil)), strings.Repeat("00", 32)} {
-		r := httptest.NewRequest("POST", "/webhooks/acme", strings.NewReader("{}"))
+		r := httptest.NewRequest(http.MethodPost, "/webhooks/acme", strings.NewReader("{}"))
 		r.Header.Set("X-Plumbline-Signature", "sha256="+signature)
 		hooks.ServeHTTP(httptest.NewRecorder(), r)
 	}
-	hooks.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/webhooks/none", nil))
+	hooks.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/webhooks/none", nil))
 	page := get(web.Admin(web.AdminConfig{Deliveries: &told, Sources: func() []sync.SourceState { return []sync.SourceState{{Name: "acme"}} }}), "/targets").Body.String()
 	if !strings.Contains(page, "1 accepted") || !strings.Contains(page, "1 refused") || told.Of("none") != nil {
 		t.Errorf("acme %+v, none %+v, page %s", told.Of("acme"), told.Of("none"), page)

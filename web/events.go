@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -24,7 +25,10 @@ func (a *admin) events(w http.ResponseWriter, r *http.Request) {
 	defer a.streams.Add(-1)
 	control := http.NewResponseController(w)
 	send := func(format string, args ...any) bool {
-		control.SetWriteDeadline(time.Now().Add(10 * time.Second)) // the server's own is for answers that end
+		// The server's own deadline is for answers that end. Where none can be set, there is none.
+		if err := control.SetWriteDeadline(time.Now().Add(10 * time.Second)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+			return false
+		}
 		_, err := fmt.Fprintf(w, format, args...)
 		return err == nil && control.Flush() == nil
 	}

@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"testing"
 	"time"
@@ -54,7 +55,7 @@ func BenchmarkHome(b *testing.B) {
 					handler = web.Admin(cfg)
 				}
 				w := httptest.NewRecorder()
-				handler.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+				handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
 				b.SetBytes(int64(w.Body.Len()))
 			}
 		})
