@@ -106,7 +106,7 @@ func (l *limiter) serve() {
 func (l *limiter) serveLocked() {
 	l.fillLocked()
 	p, found := l.nextLocked()
-	for ; found && l.untilLocked(1) == 0; p, found = l.nextLocked() {
+	for ; found && l.untilLocked(l.needLocked(p)) == 0; p, found = l.nextLocked() {
 		l.tokens--
 		close(l.waiting[p][0])
 		l.waiting[p] = slices.Delete(l.waiting[p], 0, 1)
@@ -119,9 +119,9 @@ func (l *limiter) serveLocked() {
 	}
 	switch {
 	case l.timer == nil && found:
-		l.timer = time.AfterFunc(l.untilLocked(1), l.serve)
+		l.timer = time.AfterFunc(l.untilLocked(l.needLocked(p)), l.serve)
 	case found:
-		l.timer.Reset(l.untilLocked(1))
+		l.timer.Reset(l.untilLocked(l.needLocked(p)))
 	case l.timer != nil:
 		l.timer.Stop()
 	}
@@ -137,6 +137,16 @@ func (l *limiter) nextLocked() (next Purpose, found bool) {
 		}
 	}
 	return next, found
+}
+
+// needLocked is how many turns must be there for the next of a purpose to be taken. Following executions never ends, and would
+// keep the bucket empty: what it leaves is for a change that somebody pushes, to go out at once. Where others are ahead all the time,
+// its floor counts instead.
+func (l *limiter) needLocked(p Purpose) int {
+	if p != Executions || l.passed[p] >= floor {
+		return 1
+	}
+	return 1 + max(0, min(reserve, int(l.depthLocked())-1))
 }
 
 func (l *limiter) fillLocked() {

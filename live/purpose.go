@@ -17,6 +17,10 @@ const (
 // floor is how many turns others get at most before it is the turn of one that has waited meanwhile: one in four.
 const floor = 3
 
+// reserve is how many turns that could be taken at once are left by what follows executions: the six of a change, and two that
+// executions get meanwhile.
+const reserve = 8
+
 type purposeKey struct{}
 
 // WithPurpose makes the requests under a context serve a purpose.

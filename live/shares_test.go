@@ -68,6 +68,33 @@ func TestShares(t *testing.T) {
 	}
 }
 
+// While executions are followed without an end, a change that comes finds the turns it takes, and following is as fast as ever.
+func TestReserve(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimiter(3, 10, zap.NewNop())
+		ctx, cancel := context.WithCancel(t.Context())
+		var g turns
+		g.ask(ctx, l, Executions, 4, noRest)
+		time.Sleep(100 * time.Second)
+		g.mu.Lock()
+		if got := len(g.when[Executions]); got < 300 || got > 310 {
+			t.Errorf("%d turns for executions in 100 s", got)
+		}
+		g.mu.Unlock()
+		began := time.Now()
+		for range 6 {
+			if err := l.wait(WithPurpose(t.Context(), Apply)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if took := time.Since(began); took > 0 {
+			t.Errorf("the change waited for %s", took)
+		}
+		cancel()
+		synctest.Wait()
+	})
+}
+
 // Whatever is asked for, given up and answered: no window has more turns than burst and rate allow, who waits is
 // passed by at most four turns of other purposes for each before it in its own queue, nothing is lost, and in the
 // end nobody waits and no timer runs.
