@@ -65,9 +65,13 @@ func (x *exchange) rewire(stack *middleware.Stack) error {
 	return err
 }
 
+// requestBody hides of a reader that it can write itself out. The SDK closes a body once it has the head of the reply, while net/http
+// may still look whether there is more to send; of one that can write itself out, a closed one then answers with an error
+// (smithy-go, safeWriteToReadCloser), and net/http closes the connection, from which the rest of the reply is being read.
+type requestBody struct{ io.ReadSeeker }
+
 // addBody makes a request send a body of ours, or for nil its own, from memory. Length, hash and signature are computed
-// by later steps, and the retry loop rewinds the reader. The type in which the SDK keeps its own body is closed while
-// net/http may still look at it, which then closes the connection, under the feet of the request that uses it next.
+// by later steps, and the retry loop rewinds the reader.
 func addBody(stack *middleware.Stack, body []byte) error {
 	return stack.Serialize.Insert(middleware.SerializeMiddlewareFunc("PlumblineBody", func(ctx context.Context, in middleware.SerializeInput, next middleware.SerializeHandler) (
 		out middleware.SerializeOutput, md middleware.Metadata, err error,
@@ -82,7 +86,7 @@ func addBody(stack *middleware.Stack, body []byte) error {
 				return out, md, err
 			}
 		}
-		if in.Request, err = req.SetStream(bytes.NewReader(data)); err != nil {
+		if in.Request, err = req.SetStream(requestBody{bytes.NewReader(data)}); err != nil {
 			return out, md, err
 		}
 		return next.HandleSerialize(ctx, in)
