@@ -68,6 +68,7 @@ type Follower struct {
 	turn     bool           // which of the active and the idle have the next turn, where both are due
 	slot     time.Time      // of the next call
 	visit    time.Duration
+	queued   bool // a queue is to bring events
 	queueErr error
 	fed      time.Time // since when events of this target come, and all ends were among them; zero for not
 	ready    bool      // the account is known and the store is read
@@ -318,7 +319,7 @@ func (f *Follower) publish() {
 	f.mu.Lock()
 	r := &Report{
 		Target: f.cfg.Target, Account: f.mem.account, Region: f.cfg.Region, At: time.Now(), Visit: f.visit,
-		Pipelines: make([]*Pipeline, 0, len(f.mem.known)), Ends: f.ends, QueueErr: f.queueErr,
+		Pipelines: make([]*Pipeline, 0, len(f.mem.known)), Ends: f.ends, Queued: f.queued, QueueErr: f.queueErr,
 	}
 	for _, p := range f.mem.known {
 		r.Pipelines = append(r.Pipelines, p.report())

@@ -54,6 +54,11 @@ func NewQueue(cfg QueueConfig) *Queue {
 	if cfg.Log == nil {
 		cfg.Log = zap.NewNop()
 	}
+	for _, f := range cfg.Followers {
+		f.mu.Lock()
+		f.queued = true
+		f.mu.Unlock()
+	}
 	return &Queue{cfg: cfg, owed: map[*Follower]bool{}, foreign: map[string]bool{}}
 }
 

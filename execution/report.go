@@ -23,6 +23,7 @@ type Report struct {
 	Visit                   time.Duration // within which every pipeline is looked at, as the budget allows; 0 until that is known
 	Pipelines               []*Pipeline   // all that the target has, by name
 	Ends                    []End         // counted since the report before: each end of each execution is in one report
+	Queued                  bool          // a queue is to bring events
 	QueueErr                error         // why events cannot be read, so that AWS is asked as if there were none; nil else
 }
 

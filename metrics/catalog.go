@@ -48,6 +48,7 @@ const (
 	executionsCancelled
 	executionDuration
 	visitInterval
+	eventsUp
 	targetUp
 	targetLastSuccess
 	passes
@@ -320,6 +321,10 @@ var catalog = [metricCount]entry{
 	visitInterval: {
 		name: "codepipeline_visit_interval_seconds", kind: gauge, labels: ofTarget, scope: perTarget, most: 1, since: one,
 		help: "Within which time each pipeline is looked at for executions, as the allowance of requests permits.",
+	},
+	eventsUp: {
+		name: "plumbline_events_up", kind: gauge, labels: ofTarget, scope: perTarget, most: 1, since: one,
+		help: "1 if events of executions can be read from executions.queueURL; 0 if they could not be for some minutes, and AWS is asked instead. None without a queue.",
 	},
 	targetUp: {
 		name: "plumbline_target_up", kind: gauge, labels: []string{"target", "account_id", "region"}, scope: perTarget, most: 1, since: one,

@@ -92,6 +92,9 @@ func (x *executions) render(descs *[metricCount]*prometheus.Desc, labels []*dto.
 	if x.latest.Visit > 0 {
 		own.add(visitInterval, labels, x.latest.Visit.Seconds())
 	}
+	if x.latest.Queued {
+		own.add(eventsUp, labels, boolean(x.latest.QueueErr == nil))
+	}
 	x.lists = append(lists, own.list)
 }
 

@@ -23,7 +23,7 @@ import (
 
 // followed is the report of a follower.
 func followed(when float64, pipelines ...*execution.Pipeline) *execution.Report {
-	return &execution.Report{Target: "prod", Account: "111122223333", Region: "eu-west-1", At: at(when), Visit: 30 * time.Second, Pipelines: pipelines}
+	return &execution.Report{Target: "prod", Account: "111122223333", Region: "eu-west-1", At: at(when), Queued: true, Visit: 30 * time.Second, Pipelines: pipelines}
 }
 
 // busy is a pipeline of so many stages all of whose series are there.
