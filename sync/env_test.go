@@ -370,7 +370,8 @@ func (e *env) checkWrites(in Input, held map[string]Hold, cancels map[string]int
 		if !c.writes() {
 			continue
 		}
-		if in.Target.Writer == nil || in.Target.Mode == Detect || in.Target.NoWrite != "" {
+		_, asked := in.Asked[c.name]
+		if in.Target.Writer == nil || in.Target.Mode == Detect && !asked || in.Target.NoWrite != "" {
 			e.fatal("%s in a pass that may not write", c)
 		}
 		if held[c.name] != HoldNone {
