@@ -82,7 +82,7 @@ func TestCommitsAreNamed(t *testing.T) {
 		"\xff\xfe broken":                   "broken",
 		strings.Repeat("é", 500):            strings.Repeat("é", 99) + "…",
 	} {
-		if _, err := s.Commit(message, map[string]string{"a.json": message}); err != nil {
+		if _, err := s.Commit(message, map[string]string{"a.json": "text " + message}); err != nil {
 			t.Fatal(err)
 		}
 		c := snapshot(t, Config{URL: s.Path()}).Commits[0]

@@ -290,7 +290,9 @@ func TestFlat(t *testing.T) {
 	if os.Getenv("LONG_TESTS") != "" {
 		passes = 2000
 	}
-	s := newSite(t, siteConfig)
+	const token = "4f0c1d22a8b97e63"
+	s := newSite(t, strings.Replace(siteConfig, "web: {", "web: {tokenFile: token, ", 1))
+	s.write("token", token)
 	var chaos atomic.Bool
 	aws := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if chaos.Load() && rand.N(10) == 0 {
@@ -327,12 +329,16 @@ func TestFlat(t *testing.T) {
 	until := func(n float64) {
 		for end := time.Now().Add(12 * time.Minute); sample("plumbline_passes_total") < n && time.Now().Before(end); {
 			for range 20 {
-				req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, admin+"/api/v1/refresh", http.NoBody)
+				req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, admin+"/api/v1/refresh", strings.NewReader(`{"reason":"a test"}`))
 				if err != nil {
 					t.Fatal(err)
 				}
+				req.Header.Set("Authorization", "Bearer "+token)
 				if resp, err := http.DefaultClient.Do(req); err == nil {
 					resp.Body.Close()
+					if resp.StatusCode != http.StatusAccepted {
+						t.Fatal(resp.Status)
+					}
 				}
 				time.Sleep(2 * time.Millisecond)
 			}
