@@ -45,7 +45,9 @@ func TestLoopReverts(t *testing.T) {
 		l := newLooped(t, Apply)
 		defer l.stop()
 		time.Sleep(2 * time.Second)
+		l.fake.mu.Lock()
 		l.fake.put(web("by hand"))
+		l.fake.mu.Unlock()
 		time.Sleep(5 * time.Minute)
 		if l.live() != "by hand" {
 			t.Fatalf("%s is live, and nobody asked", l.live())
