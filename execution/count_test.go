@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -77,6 +78,8 @@ func (b busyWeek) play(t *testing.T, seed uint64) {
 	time.Sleep(5 * time.Minute)
 
 	begun := time.Now()
+	var current atomic.Pointer[daemon]
+	current.Store(d)
 	going, stop := context.WithCancel(t.Context())
 	pace := b.length / time.Duration(b.runs)
 	later(going, 6*time.Hour, func() { // AWS throttles
@@ -88,7 +91,7 @@ func (b busyWeek) play(t *testing.T, seed uint64) {
 		w.err = nil
 		w.mu.Unlock()
 	})
-	later(going, time.Minute, func() { d.follower.Pipelines(w.inventory()) })
+	later(going, time.Minute, func() { current.Load().follower.Pipelines(w.inventory()) })
 	later(going, 24*time.Hour, func() { // a pipeline is made, and runs at once
 		p := w.add(fmt.Sprintf("late-%x", time.Now().Unix()), modes[w.rand.IntN(3)])
 		w.live(p, time.Second, 10*time.Second)
@@ -114,6 +117,7 @@ func (b busyWeek) play(t *testing.T, seed uint64) {
 				time.Sleep(time.Duration(w.rand.Int64N(int64(2 * time.Minute))))
 			}
 			d = w.run(c, store, memory, log)
+			current.Store(d)
 		}
 	}
 	stop()

@@ -182,7 +182,7 @@ func TestPipelinesComeAndGo(t *testing.T) {
 		d.follower.Pipelines(w.inventory())
 		time.Sleep(2 * time.Minute)
 		c.check(w.truth)
-		if c.pipeline("web") != nil || len(c.latest.Pipelines) != 1 {
+		if c.pipeline("web") != nil || len(c.last().Pipelines) != 1 {
 			t.Error("a pipeline that is gone is reported")
 		}
 		d.stop()
@@ -226,22 +226,22 @@ func TestQueueAway(t *testing.T) {
 			defer w.mu.Unlock()
 			return w.calls - before
 		}
-		if n := calls(30 * time.Minute); n > 1 || c.latest.Visit != time.Hour {
-			t.Errorf("%d calls in half an hour although events tell, one look in %s", n, c.latest.Visit)
+		if n := calls(30 * time.Minute); n > 1 || c.last().Visit != time.Hour {
+			t.Errorf("%d calls in half an hour although events tell, one look in %s", n, c.last().Visit)
 		}
 		hangUp := NewQueue(QueueConfig{Followers: []*Follower{d.follower}})
 		for range 20 {
 			hangUp.health(errors.New("access denied"))
 			time.Sleep(20 * time.Second)
 		}
-		if n := calls(10 * time.Minute); n < 10 || c.latest.QueueErr == nil || c.latest.Visit != 30*time.Second {
-			t.Errorf("%d calls in ten minutes without a queue, %v, one look in %s", n, c.latest.QueueErr, c.latest.Visit)
+		if n := calls(10 * time.Minute); n < 10 || c.last().QueueErr == nil || c.last().Visit != 30*time.Second {
+			t.Errorf("%d calls in ten minutes without a queue, %v, one look in %s", n, c.last().QueueErr, c.last().Visit)
 		}
 		hangUp.health(nil)
 		w.end(p, w.start(p), "Succeeded")
 		time.Sleep(2 * time.Minute)
-		if n := calls(30 * time.Minute); n > 1 || c.latest.QueueErr != nil {
-			t.Errorf("%d calls in half an hour after the queue came back, %v", n, c.latest.QueueErr)
+		if n := calls(30 * time.Minute); n > 1 || c.last().QueueErr != nil {
+			t.Errorf("%d calls in half an hour after the queue came back, %v", n, c.last().QueueErr)
 		}
 		c.check(w.truth)
 	})

@@ -58,7 +58,19 @@ type sim struct {
 }
 
 func newWorld(t *testing.T, seed uint64) *world {
-	return &world{t: t, rand: rand.New(rand.NewPCG(seed, 1)), pipes: map[string]*pipe{}, truth: map[string]int{}, sent: map[string]bool{}}
+	return &world{t: t, rand: rand.New(&lockedSource{source: rand.NewPCG(seed, 1)}), pipes: map[string]*pipe{}, truth: map[string]int{}, sent: map[string]bool{}}
+}
+
+// lockedSource lets several goroutines have the same dice.
+type lockedSource struct {
+	mu     sync.Mutex
+	source rand.Source
+}
+
+func (s *lockedSource) Uint64() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.source.Uint64()
 }
 
 func now() time.Time { return time.Now().Truncate(time.Millisecond).UTC() }
@@ -247,7 +259,11 @@ func (w *world) ExecutionsUntil(ctx context.Context, name string, limit int, eno
 			return nil, false, err
 		}
 		w.pages++
-		all := slices.Clone(p.runs)
+		all := make([]*sim, len(p.runs))
+		for i, s := range p.runs {
+			as := *s
+			all[i] = &as
+		}
 		w.mu.Unlock()
 		slices.Reverse(all)
 		from := len(found)
@@ -281,9 +297,9 @@ func (w *world) Receive(ctx context.Context, wait time.Duration) ([]live.Message
 	until := time.Now().Add(wait)
 	for {
 		w.mu.Lock()
-		if w.err != nil {
+		if err := w.err; err != nil {
 			w.mu.Unlock()
-			return nil, w.err
+			return nil, err
 		}
 		n := min(10, len(w.queue))
 		got := slices.Clone(w.queue[:n])
@@ -351,6 +367,13 @@ func (c *tally) report(r *Report) {
 			c.t.Errorf("%s ended as %s after %s", key, e.Run.Status, e.Took)
 		}
 	}
+}
+
+// last is the latest report.
+func (c *tally) last() *Report {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.latest
 }
 
 func (c *tally) check(truth map[string]int) {
