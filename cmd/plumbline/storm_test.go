@@ -33,6 +33,9 @@ func TestStorm(t *testing.T) {
 	if err != nil {
 		t.Skip("git is not installed, so there is no git server")
 	}
+	if testing.Short() {
+		t.Skip("a storm takes a machine that has nothing else to do: not with -short, as under the race detector")
+	}
 	length := 3 * time.Second
 	if os.Getenv("LONG_TESTS") != "" {
 		length = time.Minute
