@@ -56,10 +56,22 @@ func Authored(live *pipeline.Node, region string) *pipeline.Node {
 }
 
 // Shown returns a declaration as [Compare] sees it, for people to read: in canonical form, with the mask for every
-// secret.
+// secret, and for every setting of an action type that the table does not have, since any of those may be one.
 func Shown(declaration *pipeline.Node, region string) *pipeline.Node {
 	d := pipeline.Canonical(declaration, region)
 	hideSecrets(d)
+	for _, stage := range d.List("stages") {
+		for _, action := range stage.List("actions") {
+			if pipeline.TypeOf(action) != nil {
+				continue
+			}
+			if config := action.Get("configuration"); config != nil {
+				for i := range config.Members {
+					config.Members[i].Value = pipeline.NewString(pipeline.Mask)
+				}
+			}
+		}
+	}
 	return d
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -249,6 +250,9 @@ func shuffle(t *rapid.T, n *pipeline.Node) *pipeline.Node {
 
 // apply makes one edit to a canonical declaration, knowing nothing of the schema but how items are told apart.
 func apply(n *pipeline.Node, e Edit) error {
+	if path.Dir(e.From) == path.Dir(e.Path) {
+		return apply(n, Edit{Path: e.From, Old: e.Old, New: e.New}) // another name for an item, in its place
+	}
 	if e.From != "" {
 		if err := apply(n, Edit{Path: e.From, Old: e.Old}); err != nil {
 			return err

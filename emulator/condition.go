@@ -114,14 +114,7 @@ func (g *gate) retryMode(st *stageRun) string {
 func (r *run) hasFailed() bool { return r.status == failed }
 
 func (s *Server) overrideStageCondition(c *call) (any, error) {
-	p, h, err := s.opened(c, text(c.input, "pipelineName"))
-	if err != nil {
-		return nil, err
-	}
-	if _, err := stageOf(p, text(c.input, "stageName")); err != nil {
-		return nil, err
-	}
-	st, err := h.latestIn(p, text(c.input, "stageName"), text(c.input, "pipelineExecutionId"))
+	p, h, st, err := s.latestStage(c)
 	if err != nil {
 		return nil, err
 	}

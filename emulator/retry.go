@@ -13,15 +13,21 @@ const (
 	retryAll    = "ALL_ACTIONS"
 )
 
-func (s *Server) retryStageExecution(c *call) (any, error) {
+// latestStage is the stage that a call names in the execution that it names, which must be the latest there.
+func (s *Server) latestStage(c *call) (*pipeline, *history, *stageRun, error) {
 	p, h, err := s.opened(c, text(c.input, "pipelineName"))
 	if err != nil {
-		return nil, err
+		return nil, nil, nil, err
 	}
 	if _, err := stageOf(p, text(c.input, "stageName")); err != nil {
-		return nil, err
+		return nil, nil, nil, err
 	}
 	st, err := h.latestIn(p, text(c.input, "stageName"), text(c.input, "pipelineExecutionId"))
+	return p, h, st, err
+}
+
+func (s *Server) retryStageExecution(c *call) (any, error) {
+	p, h, st, err := s.latestStage(c)
 	if err != nil {
 		return nil, err
 	}

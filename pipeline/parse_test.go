@@ -73,6 +73,7 @@ func TestEnvelopes(t *testing.T) {
 		"null":                    {`null`, "1:1 PL-D01"},
 		"text":                    {`"x"`, "1:1 PL-D01"},
 		"empty object":            {`{}`, "1:1 PL-D02"},
+		"only a version":          {`{"version": 3}`, "1:1 PL-D02"},
 		"CloudFormation names":    {`{"Name": "x", "Stages": []}`, "1:1 PL-D02"},
 		"CloudFormation":          {`{"AWSTemplateFormatVersion": "2010-09-09", "Resources": {}}`, "1:1 PL-D02"},
 		"custom action type":      {`{"category": "Build", "provider": "Mine", "version": "1", "settings": {}}`, "1:1 PL-D02"},

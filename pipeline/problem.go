@@ -14,6 +14,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // Severity says what a [Problem] means for the pipeline.
@@ -50,6 +51,12 @@ func (p Problem) Place() string {
 		return p.File
 	}
 	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
+}
+
+// In reports whether the problem is in the file of a path, before which problems may show where its source is.
+func (p Problem) In(path string) bool {
+	before, found := strings.CutSuffix(p.File, path)
+	return found && path != "" && (before == "" || strings.HasSuffix(before, "/") || strings.HasSuffix(before, ":"))
 }
 
 // String returns the problem as one line.

@@ -78,9 +78,12 @@ func (f *File) wrongDocument(found *findings, n *Node) bool {
 }
 
 func shapeOf(n, root *Node) (message, hint string) {
-	known := 0
+	known, others := 0, 0
 	for _, m := range n.Members {
-		if Declaration.Field(m.Name) != nil {
+		switch field := Declaration.Field(m.Name); {
+		case field == nil:
+			others++
+		case !field.Server: // a version is not yet a sign of a pipeline, nor of something else
 			known++
 		}
 	}
@@ -89,7 +92,7 @@ func shapeOf(n, root *Node) (message, hint string) {
 		return "this is the skeleton that aws --generate-cli-skeleton prints: its texts are empty", "fill in name, roleArn and all that you need, and remove the rest; or start from a live pipeline; " + howToExport
 	case n != root && n.Get("pipeline") != nil && n.Get("stages") == nil:
 		return "pipeline stands in pipeline", `write {"pipeline": {"name": …, "stages": …}}`
-	case known > 0 && (n.Get("stages") != nil || known >= len(n.Members)-known) && (n.Get("actions") == nil || n.Get("stages") != nil):
+	case known > 0 && (n.Get("stages") != nil || known >= others) && (n.Get("actions") == nil || n.Get("stages") != nil):
 		return "", ""
 	}
 	for _, shape := range wrongShapes {

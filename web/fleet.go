@@ -6,15 +6,17 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/plumbline/plumbline/execution"
 	"github.com/plumbline/plumbline/live"
+	"github.com/plumbline/plumbline/pipeline"
 	"github.com/plumbline/plumbline/sync"
 )
 
 // fleet is all that the pages and the API show, as it was at one moment. Nobody changes it once it is made.
 type fleet struct {
-	Made    time.Time
 	Sources []SourceStatus
 	Targets []*place
 	Rows    []*row // of all targets: in their order, by name
@@ -25,9 +27,8 @@ type fleet struct {
 // place is one target.
 type place struct {
 	*sync.TargetDocument
-	Rows    []*row
-	Visit   time.Duration // within which the executions of every pipeline are looked at; 0 where that is not known
-	Visited time.Time     // when executions were last looked at
+	Rows  []*row
+	Visit time.Duration // within which the executions of every pipeline are looked at; 0 where that is not known
 
 	QueueErr error // why events cannot be read; nil where none are to come
 	report   *sync.Report
@@ -104,8 +105,8 @@ type trouble struct {
 }
 
 // newFleet puts together what the loop and the followers know.
-func newFleet(now time.Time, sources []SourceStatus, reports []*sync.Report, executions []*execution.Report) *fleet {
-	f := &fleet{Made: now, Sources: sources}
+func newFleet(sources []SourceStatus, reports []*sync.Report, executions []*execution.Report) *fleet {
+	f := &fleet{Sources: sources}
 	d := sync.NewDocument(reports)
 	changes := map[[2]string]*sync.ChangeDocument{}
 	for i := range d.Changes {
@@ -153,7 +154,7 @@ func (p *place) follow(executions []*execution.Report) map[string]*execution.Pip
 		if e.Target != p.Name {
 			continue
 		}
-		p.Visit, p.Visited, p.QueueErr = e.Visit, e.At, e.QueueErr
+		p.Visit, p.QueueErr = e.Visit, e.QueueErr
 		for _, x := range e.Pipelines {
 			runs[x.Name] = x
 		}
@@ -373,7 +374,7 @@ func (r *row) differs() string {
 
 func (r *row) firstProblem() string {
 	for _, p := range r.Place.Problems {
-		if p.Severity == "error" && strings.HasSuffix(p.File, r.File) {
+		if p.Severity == pipeline.Error && p.In(r.File) {
 			return p.Place() + ": " + p.Message
 		}
 	}
@@ -385,7 +386,8 @@ func sentence(text string) string {
 	if text == "" {
 		return ""
 	}
-	text = strings.ToUpper(text[:1]) + text[1:]
+	first, size := utf8.DecodeRuneInString(text)
+	text = string(unicode.ToUpper(first)) + text[size:]
 	if !strings.HasSuffix(text, ".") {
 		text += "."
 	}

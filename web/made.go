@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	stdsync "sync"
-	"time"
 
 	"github.com/plumbline/plumbline/execution"
 	"github.com/plumbline/plumbline/sync"
@@ -45,7 +44,7 @@ func (a *admin) fleet() *fleet {
 		for _, s := range sources {
 			known = append(known, a.sourceStatus(s))
 		}
-		m.fleet, m.tag = newFleet(time.Now(), known, reports, executions), ""
+		m.fleet, m.tag = newFleet(known, reports, executions), ""
 		m.reports, m.executions, m.sources = reports, executions, sources
 	}
 	return m.fleet

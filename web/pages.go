@@ -107,9 +107,6 @@ func newPages(a *admin) *pages {
 	return p
 }
 
-// pathEscape escapes a name for one step of a path; dots alone would be taken for steps of their own.
-func pathEscape(name string) string { return strings.ReplaceAll(url.PathEscape(name), ".", "%2E") }
-
 // pipelinePath is where a pipeline's page is.
 func pipelinePath(r *row) string {
 	return "/pipelines/" + url.PathEscape(r.Place.Name) + "/" + url.PathEscape(r.Name)
@@ -305,23 +302,37 @@ func (p *pages) problems(v *view) {
 	slices.SortStableFunc(v.Files, func(a, b problemView) int { return rank[a.Severity] - rank[b.Severity] })
 }
 
-// lines returns the line of a problem with its neighbours, as the file has them. A line with a secret in it is not shown:
-// problems about secrets are about just that line.
+// lines returns the line of a problem with its neighbours, as the file has them; nothing where two sources have a file that it
+// may be in, or where a secret may be near.
 func (p *pages) lines(problem pipeline.Problem) []sourceLine {
-	if problem.Line == 0 || p.Sources == nil || strings.HasPrefix(problem.Rule, "PL-R") {
+	if problem.Line == 0 || p.Sources == nil {
 		return nil
 	}
+	var found [][]byte
 	for _, s := range p.Sources() {
 		if s.Snapshot == nil {
 			continue
 		}
 		for _, f := range s.Snapshot.Files {
-			if strings.HasSuffix(problem.File, f.Path) {
-				return around(f.Data, problem.Line)
+			if problem.In(f.Path) {
+				found = append(found, f.Data)
 			}
 		}
 	}
-	return nil
+	if len(found) != 1 || mayHoldSecret(found[0]) {
+		return nil
+	}
+	return around(found[0], problem.Line)
+}
+
+// secretSigns are what tells, in lower case, that a file may hold a secret: the settings that are one, the owner whose
+// settings nobody knows here, and an escape, behind which any of them can be.
+var secretSigns = append(pipeline.SecretKeys(), "custom", `\u`)
+
+// mayHoldSecret reports whether a file may hold a secret as it stands. A broken file cannot be parsed, so its text has to tell.
+func mayHoldSecret(data []byte) bool {
+	text := strings.ToLower(string(data))
+	return slices.ContainsFunc(secretSigns, func(sign string) bool { return strings.Contains(text, strings.ToLower(sign)) })
 }
 
 func around(data []byte, line int) []sourceLine {
@@ -332,19 +343,9 @@ func around(data []byte, line int) []sourceLine {
 		if runes := []rune(text); len(runes) > 200 {
 			text = string(runes[:200]) + "…"
 		}
-		shown = append(shown, sourceLine{n, hideSecret(text), n == line})
+		shown = append(shown, sourceLine{n, text, n == line})
 	}
 	return shown
-}
-
-// hideSecret keeps the values of settings that hold secrets from the page.
-func hideSecret(line string) string {
-	for _, key := range pipeline.SecretKeys() {
-		if i := strings.Index(line, `"`+key+`"`); i >= 0 {
-			return line[:i+len(key)+2] + ": …"
-		}
-	}
-	return line
 }
 
 // placeView is a target on its page.

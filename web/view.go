@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"html/template"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -34,11 +35,8 @@ var helpers = template.FuncMap{
 	"count":    count,
 	"quote":    quote,
 	"join":     strings.Join,
-	"failure":  failure,
 	"states":   func() any { return states },
-	"bytes":    func(n int) string { return fmt.Sprintf("%d KiB", n>>10) },
-	"sentence": sentence,
-	"failures": func(r *execution.Run) []string { return failures(r) },
+	"failures": failures,
 }
 
 func failures(r *execution.Run) (all []string) {
@@ -165,13 +163,13 @@ func (r *row) Bars() *bars {
 
 // stageBox is a stage as it is drawn.
 type stageBox struct {
-	Name, Status       string
-	Actions            []actionBox
-	Closed             bool
-	Reason, By         string
-	ClosedAt           time.Time
-	Waiting            int
-	ExecutionID, Shape string
+	Name, Status string
+	Actions      []actionBox
+	Closed       bool
+	Reason, By   string
+	ClosedAt     time.Time
+	Waiting      int
+	Shape        string
 }
 
 type actionBox struct {
@@ -207,7 +205,7 @@ func (r *row) Boxes() []stageBox {
 	boxes = nil
 	for _, s := range r.Executions.Stages {
 		box := stageBox{
-			Name: s.Name, Status: s.Status, Shape: shapes[s.Status], ExecutionID: s.ExecutionID, Waiting: len(s.Inbound),
+			Name: s.Name, Status: s.Status, Shape: shapes[s.Status], Waiting: len(s.Inbound),
 			Closed: !s.Transition.Enabled, Reason: s.Transition.Reason, By: s.Transition.By, ClosedAt: s.Transition.Changed,
 		}
 		for _, a := range s.Actions {
@@ -335,7 +333,7 @@ func (r *row) Console() string {
 	case strings.HasPrefix(r.Place.Region, "us-gov-"):
 		host = "console.amazonaws-us-gov.com"
 	}
-	return fmt.Sprintf("https://%s/codesuite/codepipeline/pipelines/%s/view?region=%s", host, pathEscape(r.Name), r.Place.Region)
+	return fmt.Sprintf("https://%s/codesuite/codepipeline/pipelines/%s/view?region=%s", host, url.PathEscape(r.Name), r.Place.Region)
 }
 
 // past is a change in the journal.

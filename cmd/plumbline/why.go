@@ -228,7 +228,7 @@ func firstProblem(t *sync.TargetDocument, s *sync.StateDocument) string {
 		return ""
 	}
 	for _, p := range t.Problems {
-		if p.Severity == pipeline.Error && strings.HasSuffix(p.File, s.File) {
+		if p.Severity == pipeline.Error && p.In(s.File) {
 			text := p.Message
 			if p.Hint != "" {
 				text += " (hint: " + p.Hint + ")"

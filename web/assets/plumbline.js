@@ -21,7 +21,7 @@
   let seen = "", due = false;
   const occupied = () => {
     const e = document.activeElement;
-    return document.querySelector("main details.keep[open], main .acts details[open]") || (e && e.closest("main") && e.matches("input"));
+    return document.querySelector("main .acts details[open]") || (e && e.closest("main") && e.matches("input"));
   };
   const renew = async () => {
     if (!due || document.hidden || occupied()) return;
