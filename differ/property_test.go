@@ -133,7 +133,7 @@ func usable(file string, data []byte) *pipeline.Node {
 			return nil
 		}
 	}
-	return doc.Declaration
+	return doc.Declaration()
 }
 
 var secretKeys = []string{"OAuthToken", "ClientSecret", "RefreshToken"}

@@ -9,21 +9,48 @@ import (
 	"strings"
 	"sync"
 	"unicode/utf8"
+	"weak"
 )
 
 // Document is one pipeline as one target should have it.
 type Document struct {
-	Path        string            // the file it stands in
-	Name        string            // "" where the file has none that can be read
-	Declaration *Node             // as written, variables replaced, without version
-	Tags        map[string]string // nil: the file leaves the tags alone
+	Path string            // the file it stands in
+	Name string            // "" where the file has none that can be read
+	Tags map[string]string // nil: the file leaves the tags alone
+
+	file   *File
+	target *Target // what the file's variables are replaced for; nil where it has none
+
+	mu          sync.Mutex
+	declaration weak.Pointer[Node]
 
 	once       sync.Once
 	digest     string
 	references []Reference
 }
 
-// Digest returns the identity of the declaration, which is not changed any more once it was asked for; see [Digest].
+// Declaration returns the pipeline as written, variables replaced, without version. It must not be changed.
+func (d *Document) Declaration() *Node {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n := d.declaration.Value()
+	if n == nil {
+		_, n = d.file.replaced(&checker{findings: findings{file: d.file}, target: d.valuesOf()})
+		n = declared(n)
+		d.declaration = weak.Make(n)
+	}
+	return n
+}
+
+// valuesOf returns the target for the sake of its variables.
+func (d *Document) valuesOf() (t Target) {
+	if d.target != nil {
+		t = *d.target
+	}
+	return t
+}
+
+// Digest returns the identity of the declaration; see [Digest].
 func (d *Document) Digest() string {
 	d.once.Do(d.examine)
 	return d.digest
@@ -36,28 +63,39 @@ func (d *Document) References() []Reference {
 }
 
 func (d *Document) examine() {
-	d.digest, d.references = Digest(d.Declaration), References(d.Declaration)
+	declaration := d.Declaration()
+	d.digest, d.references = Digest(declaration), References(declaration)
 }
 
 // For returns the document for one target and everything that is wrong with it there. The document is usable
 // as desired state only if no problem is of severity error.
 func (f *File) For(t Target) (*Document, []Problem) {
 	c := &checker{findings: findings{file: f}, target: t}
-	c.root = f.root
-	if f.variables {
-		c.root = c.substitute(f.root)
-	}
-	declaration := c.root
-	if f.declaration != f.root {
-		declaration = c.root.Get("pipeline")
-	}
+	written, declaration := f.replaced(c)
 	c.value(Declaration, declaration, phrase{what: "the pipeline"})
 	c.structure(declaration)
 	c.fences(declaration)
 	c.secretReferences(declaration)
-	doc := &Document{Path: f.Path, Name: declaration.Str("name"), Tags: c.tags(), Declaration: declared(declaration)}
+	// A part of a text would keep all of it.
+	doc := &Document{Path: f.Path, Name: strings.Clone(declaration.Str("name")), Tags: c.tags(written.tags != nil), file: f}
+	if f.variables {
+		doc.target = &t
+	}
 	c.tellPlaceholders()
 	return doc, Grade(c.problems(c.root), t.Rules)
+}
+
+// replaced has a checker replace the variables of a file, and returns what the file says and the pipeline in c.root.
+func (f *File) replaced(c *checker) (written *tree, declaration *Node) {
+	written = f.tree()
+	c.root = written.root
+	if f.variables {
+		c.root = c.substitute(written.root)
+	}
+	if written.declaration != written.root {
+		return written, c.root.Get("pipeline")
+	}
+	return written, c.root
 }
 
 // declared returns the declaration without what is the service's or the file's own.

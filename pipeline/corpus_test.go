@@ -97,7 +97,7 @@ func TestCorpusIsLawful(t *testing.T) {
 		}
 		h := fnv.New64a()
 		h.Write(data)
-		lawful(t, doc.Declaration, rand.New(rand.NewPCG(1, h.Sum64())))
+		lawful(t, doc.Declaration(), rand.New(rand.NewPCG(1, h.Sum64())))
 	}
 }
 
@@ -403,6 +403,6 @@ func FuzzParse(f *testing.F) {
 		if slices.ContainsFunc(problems, func(p Problem) bool { return p.Rule == "PL-J07" }) {
 			return // two members of one name have no single meaning
 		}
-		lawful(t, doc.Declaration, rand.New(rand.NewPCG(1, uint64(len(data)))))
+		lawful(t, doc.Declaration(), rand.New(rand.NewPCG(1, uint64(len(data)))))
 	})
 }

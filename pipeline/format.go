@@ -46,8 +46,8 @@ func Format(path string, data []byte) (*Formatted, []Problem) {
 	if len(problems) > 0 {
 		return nil, problems
 	}
-	w := formatter{}
-	w.document(f.trimmed(file), file)
+	w, written := formatter{}, file.tree()
+	w.document(f.trimmed(written), written.declaration == written.root)
 	if f.Text = append(w.text, '\n'); len(f.Text) > MaxFileSize {
 		found := &findings{file: file}
 		found.report(place{}, "PL-J01", "a pipeline document is a few kilobytes; is this the right file?", "formatted, the file would have more than the %d bytes that are read", MaxFileSize)
@@ -127,7 +127,7 @@ func withoutTrailingCommas(text []byte) []byte {
 }
 
 // trimmed returns the document without what AWS alone writes.
-func (f *Formatted) trimmed(file *File) *Node {
+func (f *Formatted) trimmed(t *tree) *Node {
 	without := func(n *Node, name string) *Node {
 		if n.Get(name) == nil {
 			return n
@@ -138,16 +138,16 @@ func (f *Formatted) trimmed(file *File) *Node {
 		c.Delete(name)
 		return &c
 	}
-	declaration := file.declaration
+	declaration := t.declaration
 	for _, field := range Declaration.Fields {
 		if field.Server {
 			declaration = without(declaration, field.Name)
 		}
 	}
-	if file.declaration == file.root {
+	if t.declaration == t.root {
 		return declaration
 	}
-	root := *without(file.root, "metadata")
+	root := *without(t.root, "metadata")
 	root.Members = slices.Clone(root.Members)
 	root.Set("pipeline", declaration)
 	return &root
@@ -166,8 +166,8 @@ type formatter struct {
 	indent int
 }
 
-func (w *formatter) document(root *Node, file *File) {
-	if file.declaration != file.root {
+func (w *formatter) document(root *Node, isBare bool) {
+	if !isBare {
 		w.value(envelope, root)
 		return
 	}

@@ -80,8 +80,8 @@ func holds(t interface {
 	for _, target := range []Target{{}, {Name: "t", Region: "us-east-1", Vars: map[string]string{"x": "y"}}} {
 		a, more := before.For(target)
 		b, still := after.For(target)
-		if a.Digest() != b.Digest() || !a.Declaration.Equal(b.Declaration) {
-			t.Fatalf("another pipeline:\n%s\n%s", a.Declaration, b.Declaration)
+		if a.Digest() != b.Digest() || !a.Declaration().Equal(b.Declaration()) {
+			t.Fatalf("another pipeline:\n%s\n%s", a.Declaration(), b.Declaration())
 		}
 		if diff := cmp.Diff(a.Tags, b.Tags); diff != "" {
 			t.Fatalf("other tags: %s", diff)
@@ -103,13 +103,15 @@ func holds(t interface {
 
 // dropped reports whether a file has what Format leaves out, which may have had problems inside.
 func dropped(f *File) bool {
-	return f.declaration.Get("version") != nil || f.declaration != f.root && f.root.Get("metadata") != nil
+	t := f.tree()
+	return t.declaration.Get("version") != nil || t.declaration != t.root && t.root.Get("metadata") != nil
 }
 
 // kept returns the document without what Format leaves out.
 func kept(f *File) *Node {
-	root := f.root.Clone()
-	if f.declaration != f.root {
+	t := f.tree()
+	root := t.root.Clone()
+	if t.declaration != t.root {
 		root.Get("pipeline").Delete("version")
 		root.Delete("metadata")
 	} else {

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"bytes"
 	"sync"
+	"weak"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -12,15 +13,22 @@ const MaxFileSize = 1 << 20
 
 // File is one file of a repository that was read as JSON: a pipeline in one of its envelopes.
 type File struct {
-	Path        string
-	root        *Node // the whole document
-	declaration *Node // the pipeline in it, as written
-	tags        *Node // nil where the file leaves the tags alone
-	data        []byte
-	variables   bool // there may be references to variables
+	Path      string
+	data      []byte
+	variables bool // there may be references to variables
+
+	mu      sync.Mutex
+	written weak.Pointer[tree] // a fleet's trees are several times its files, and few are looked at twice
 
 	counted sync.Once // lines: few files have a finding that names one
 	lines   []int     // the offset at which each line starts
+}
+
+// tree is what a file says.
+type tree struct {
+	root        *Node // the whole document
+	declaration *Node // the pipeline in it, as written; nil where there is none
+	tags        *Node // nil where the file leaves the tags alone
 }
 
 // Parse reads a file. It reports everything that keeps the file from being a pipeline document at all, and
@@ -29,6 +37,8 @@ type File struct {
 //
 // The envelopes are those that the AWS CLI reads and prints: the bare declaration; {pipeline, metadata}, as
 // get-pipeline prints it; {pipeline, tags}, as create-pipeline reads it.
+//
+// The data is kept and must not change.
 func Parse(path string, data []byte) (*File, []Problem) {
 	f := &File{Path: path}
 	found := &findings{file: f}
@@ -36,22 +46,43 @@ func Parse(path string, data []byte) (*File, []Problem) {
 	if !ok {
 		return nil, found.problems(nil)
 	}
+	t := f.read(text, found)
+	problems := found.problems(t.root)
+	if t.declaration == nil {
+		return nil, problems
+	}
+	f.variables = bytes.Contains(text, []byte("${")) || bytes.Contains(text, []byte(`\u`))
+	f.written = weak.Make(t)
+	return f, problems
+}
+
+// tree returns what the file says, which is read again once the garbage collector has taken it.
+func (f *File) tree() *tree {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	t := f.written.Value()
+	if t == nil {
+		t = f.read(f.data, &findings{file: f})
+		f.written = weak.Make(t)
+	}
+	return t
+}
+
+// read makes the tree of the file's text.
+func (f *File) read(text []byte, found *findings) *tree {
 	r := newReader(text, jsontext.AllowDuplicateNames(true))
 	r.onDuplicate = found.duplicate
 	r.onNull = func(n *Node) {
 		found.report(n, "PL-J08", "leave it out instead", "null is not a value here")
 	}
-	var err error
-	if f.root, err = r.document(); err != nil {
-		found.syntax(text, r, err)
-		return nil, found.problems(f.root)
+	root, err := r.document()
+	t := &tree{root: root}
+	if err != nil {
+		found.syntax(text, r, root, err)
+	} else {
+		t.openEnvelope(found)
 	}
-	f.variables = bytes.Contains(text, []byte("${")) || bytes.Contains(text, []byte(`\u`))
-	f.openEnvelope(found)
-	if f.declaration == nil {
-		f = nil
-	}
-	return f, found.problems(found.file.root)
+	return t
 }
 
 // duplicate reports a name that an object has twice, or in two spellings between which some readers do not
@@ -65,37 +96,37 @@ func (f *findings) duplicate(first, second Member) {
 }
 
 // openEnvelope finds the declaration and the tags. It leaves the declaration nil where there is none.
-func (f *File) openEnvelope(found *findings) {
-	if f.root.Kind != Object {
-		f.notAnObject(found)
+func (t *tree) openEnvelope(found *findings) {
+	if t.root.Kind != Object {
+		t.notAnObject(found)
 		return
 	}
-	inner := f.root.Get("pipeline")
+	inner := t.root.Get("pipeline")
 	switch {
-	case inner == nil && f.wrongDocument(found, f.root):
+	case inner == nil && t.wrongDocument(found, t.root):
 		return
 	case inner == nil:
-		f.declaration = f.root
+		t.declaration = t.root
 	case inner.Kind == Null:
 		return // reported by Parse
 	case inner.Kind != Object:
 		found.report(inner, "CP-F10", "", "pipeline must be an object, not %s", article(inner.Kind))
 		return
-	case f.wrongDocument(found, inner):
+	case t.wrongDocument(found, inner):
 		return
 	default:
-		f.declaration = inner
-		f.tags = f.root.Get("tags")
-		f.besidePipeline(found)
+		t.declaration = inner
+		t.tags = t.root.Get("tags")
+		t.besidePipeline(found)
 	}
-	if v := f.declaration.Get("version"); v != nil {
+	if v := t.declaration.Get("version"); v != nil {
 		found.report(v, "PL-D04", "remove it from the file", "version is AWS's to count; it is left out")
 	}
 }
 
 // besidePipeline judges the members of the envelope.
-func (f *File) besidePipeline(found *findings) {
-	for _, m := range f.root.Members {
+func (t *tree) besidePipeline(found *findings) {
+	for _, m := range t.root.Members {
 		switch m.Name {
 		case "pipeline", "tags", "$schema":
 		case "metadata":
@@ -107,4 +138,4 @@ func (f *File) besidePipeline(found *findings) {
 }
 
 // Name returns the pipeline's name as it stands in the file, variables not replaced, or "".
-func (f *File) Name() string { return f.declaration.Str("name") }
+func (f *File) Name() string { return f.tree().declaration.Str("name") }

@@ -89,7 +89,7 @@ func TestEnvelopes(t *testing.T) {
 			if doc == nil || HasErrors(problems) {
 				return
 			}
-			for _, m := range doc.Declaration.Members {
+			for _, m := range doc.Declaration().Members {
 				if Declaration.Field(m.Name) == nil || m.Name == "version" {
 					t.Errorf("the declaration keeps %s", m.Name)
 				}
@@ -308,7 +308,7 @@ func TestBombs(t *testing.T) {
 				t.Error("no error")
 			}
 			if doc != nil {
-				canonical := Canonical(doc.Declaration, "us-east-1")
+				canonical := Canonical(doc.Declaration(), "us-east-1")
 				if !canonical.Equal(Canonical(canonical, "us-east-1")) {
 					t.Error("the canonical form is not stable")
 				}

@@ -92,25 +92,25 @@ func TestResolve(t *testing.T) {
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
-	refs := References(doc.Declaration)
+	refs := References(doc.Declaration())
 	want := []Reference{{Service: SecretsManager, ID: "alexa", Key: "eu"}, {Service: ParameterStore, ID: "/alexa"}}
 	if diff := cmp.Diff(want, refs); diff != "" {
 		t.Fatal(diff)
 	}
-	before := doc.Declaration.String()
-	resolved := Resolve(doc.Declaration, map[Reference]string{refs[0]: "s3cret", refs[1]: `t"ken`})
-	if doc.Declaration.String() != before || Digest(doc.Declaration) != doc.Digest() || !strings.Contains(before, "{{resolve:secretsmanager:alexa:SecretString:eu}}") {
+	before := doc.Declaration().String()
+	resolved := Resolve(doc.Declaration(), map[Reference]string{refs[0]: "s3cret", refs[1]: `t"ken`})
+	if doc.Declaration().String() != before || Digest(doc.Declaration()) != doc.Digest() || !strings.Contains(before, "{{resolve:secretsmanager:alexa:SecretString:eu}}") {
 		t.Error("resolving changed the document, or its digest is not of the references as written")
 	}
 	other, problems := check("skill.json", skill("s3cret", `t"ken`), target)
-	if HasErrors(problems) || !resolved.Equal(other.Declaration) {
-		t.Errorf("resolved is\n%s\nand should be\n%s", resolved, other.Declaration)
+	if HasErrors(problems) || !resolved.Equal(other.Declaration()) {
+		t.Errorf("resolved is\n%s\nand should be\n%s", resolved, other.Declaration())
 	}
-	if len(References(other.Declaration)) != 0 || Resolve(other.Declaration, nil) != other.Declaration {
+	if len(References(other.Declaration())) != 0 || Resolve(other.Declaration(), nil) != other.Declaration() {
 		t.Error("a document without references refers to something")
 	}
-	deploy := doc.Declaration.List("stages")[1].List("actions")[0]
-	if !Refers(deploy, "ClientSecret") || Refers(deploy, "ClientId") || Refers(other.Declaration.List("stages")[1].List("actions")[0], "ClientSecret") {
+	deploy := doc.Declaration().List("stages")[1].List("actions")[0]
+	if !Refers(deploy, "ClientSecret") || Refers(deploy, "ClientId") || Refers(other.Declaration().List("stages")[1].List("actions")[0], "ClientSecret") {
 		t.Error("Refers")
 	}
 }

@@ -67,8 +67,8 @@ func hasResource(n *Node) bool {
 
 // wrongDocument recognises JSON that is no pipeline in the API's form, so that it gets one answer instead of a
 // shower of unknown and missing members. n is the document, or what stands in its member pipeline.
-func (f *File) wrongDocument(found *findings, n *Node) bool {
-	message, hint := shapeOf(n, f.root)
+func (t *tree) wrongDocument(found *findings, n *Node) bool {
+	message, hint := shapeOf(n, t.root)
 	if message == "" {
 		return false
 	}
@@ -113,9 +113,9 @@ func isSkeleton(n *Node) bool {
 }
 
 // notAnObject explains a document that is a list or a single value.
-func (f *File) notAnObject(found *findings) {
+func (t *tree) notAnObject(found *findings) {
 	hint := `begin with { "name": …`
-	if items := f.root.Items; len(items) > 0 {
+	if items := t.root.Items; len(items) > 0 {
 		switch first := items[0]; {
 		case first.Get("stages") != nil || first.Get("pipeline") != nil:
 			hint = "write each pipeline into a file of its own"
@@ -126,7 +126,7 @@ func (f *File) notAnObject(found *findings) {
 		}
 	}
 	found.list, found.more = nil, 0
-	found.report(f.root, "PL-D01", hint, "a pipeline document is an object; this is %s", article(f.root.Kind))
+	found.report(t.root, "PL-D01", hint, "a pipeline document is an object; this is %s", article(t.root.Kind))
 }
 
 // hintBeside says what to do about a member that stands beside pipeline.

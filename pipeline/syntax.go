@@ -62,7 +62,7 @@ func firstInvalid(data []byte) int {
 }
 
 // syntax explains the reader's error: a place, a sentence and a remedy.
-func (f *findings) syntax(text []byte, r *reader, err error) {
+func (f *findings) syntax(text []byte, r *reader, root *Node, err error) {
 	offset := r.next()
 	var syntax *jsontext.SyntacticError
 	switch {
@@ -72,7 +72,7 @@ func (f *findings) syntax(text []byte, r *reader, err error) {
 	case errors.Is(err, errTrailing):
 		message, hint := afterDocument(text[r.failed:])
 		from := r.failed
-		if k := f.file.root.Kind; k != Object && k != Array {
+		if k := root.Kind; k != Object && k != Array {
 			from = 0 // a word or a number: whatever it is, it does not begin a document
 		}
 		if at, whole, remedy := wrongWhole(text, from); whole != "" {

@@ -15,8 +15,8 @@ const maxTags = 45
 var tagText = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$`)
 
 // tags checks the file's tags and returns them; nil where the file leaves the tags alone.
-func (c *checker) tags() map[string]string {
-	if c.file.tags == nil {
+func (c *checker) tags(there bool) map[string]string {
+	if !there {
 		return nil
 	}
 	list := c.root.Get("tags")
@@ -31,7 +31,7 @@ func (c *checker) tags() map[string]string {
 			continue
 		}
 		c.tag(key, value)
-		tags[key.Text] = value.Text
+		tags[strings.Clone(key.Text)] = strings.Clone(value.Text)
 	}
 	return tags
 }

@@ -105,7 +105,7 @@ func (t Target) TypesTell(doc *Document, problems []Problem) bool {
 	if t.Types != nil {
 		return slices.ContainsFunc(problems, func(p Problem) bool { return p.Rule == "CP-A02" })
 	}
-	return slices.ContainsFunc(problems, Problem.AboutTypes) || t.hasUnknownType(doc.Declaration)
+	return slices.ContainsFunc(problems, Problem.AboutTypes) || t.hasUnknownType(doc.Declaration())
 }
 
 func (t Target) hasUnknownType(declaration *Node) bool {

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -39,14 +40,14 @@ func TestVariables(t *testing.T) {
 			if len(problems) > 0 {
 				t.Fatal(told(problems))
 			}
-			configuration := doc.Declaration.List("stages")[0].List("actions")[0].Get("configuration")
+			configuration := doc.Declaration().List("stages")[0].List("actions")[0].Get("configuration")
 			if diff := cmp.Diff(test.want, configuration.Str("S3Bucket")); diff != "" {
 				t.Error(diff)
 			}
 			if got := len(configuration.Members); got != 3 {
 				t.Errorf("the configuration has %d members", got)
 			}
-			if n, err := Decode(doc.Declaration.JSON()); err != nil || !n.Equal(doc.Declaration) {
+			if n, err := Decode(doc.Declaration().JSON()); err != nil || !n.Equal(doc.Declaration()) {
 				t.Errorf("the declaration is not what it says: %v", err)
 			}
 		})
@@ -109,7 +110,7 @@ func TestSubstitutionShares(t *testing.T) {
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
-	before := f.root.String()
+	before := f.tree().root.String()
 	us := Target{Name: "us", Region: "us-east-1", Vars: map[string]string{"bucket": "shop-us"}}
 	var docs [2]*Document
 	var wait sync.WaitGroup
@@ -118,16 +119,16 @@ func TestSubstitutionShares(t *testing.T) {
 	}
 	wait.Wait()
 	for i, want := range []string{"artifacts-eu-west-1", "artifacts-us-east-1"} {
-		if got := docs[i].Declaration.Str("artifactStore", "location"); got != want {
+		if got := docs[i].Declaration().Str("artifactStore", "location"); got != want {
 			t.Errorf("the location is %s, want %s", got, want)
 		}
 	}
-	if f.root.String() != before {
+	if f.tree().root.String() != before {
 		t.Error("the file was changed")
 	}
 	for i := range docs {
-		stages := docs[i].Declaration.List("stages")
-		if stages[0] != f.declaration.List("stages")[0] || stages[1] == f.declaration.List("stages")[1] {
+		stages := docs[i].Declaration().List("stages")
+		if stages[0] != f.tree().declaration.List("stages")[0] || stages[1] == f.tree().declaration.List("stages")[1] {
 			t.Error("the first stage is not shared, or the second is")
 		}
 	}
@@ -136,5 +137,26 @@ func TestSubstitutionShares(t *testing.T) {
 	}
 	if alone, _ := f.For(us); alone.Digest() != docs[1].Digest() {
 		t.Error("the digest is another the second time")
+	}
+}
+
+// TestTreesReadAgain: what a file says can be told again when its tree was collected, for each target its own.
+func TestTreesReadAgain(t *testing.T) {
+	f, problems := Parse("f", []byte(`{"pipeline":`+strings.Replace(base, `"name": "web"`, `"name": "web-${target.region}"`, 1)+`,"tags":[{"key":"a","value":"b"}]}`))
+	if f == nil || !f.variables {
+		t.Fatal(problems)
+	}
+	for _, region := range []string{"eu-west-1", "us-east-1"} {
+		doc, problems := f.For(Target{Name: region, Region: region})
+		first, digest := doc.Declaration().String(), doc.Digest()
+		runtime.GC()
+		runtime.GC()
+		if doc.declaration.Value() != nil || f.written.Value() != nil {
+			t.Fatal("the tree is kept")
+		}
+		again, _ := f.For(Target{Name: region, Region: region})
+		if doc.Declaration().String() != first || again.Digest() != digest || !strings.Contains(first, "web-"+region) || doc.Name != "web-"+region || doc.Tags["a"] != "b" {
+			t.Errorf("%s was\n%s\nand is\n%s\n%v", region, first, doc.Declaration(), problems)
+		}
 	}
 }

@@ -93,7 +93,7 @@ func unknownFields(change *Change, diff differ.Diff) (Hold, string) {
 // same action of the same stage with nothing else of it changed; a new action cannot have a mask at all
 // (CP-A05). What the file refers to is sent whole, and cannot be lost.
 func (c *consideration) maskedSecrets(change *Change) (Hold, string) {
-	return maskedSecrets(change, c.base.Declaration, secretsIn(c.w.Document.Declaration, pipeline.Refers))
+	return maskedSecrets(change, c.base.Declaration, secretsIn(c.w.Document.Declaration(), pipeline.Refers))
 }
 
 // maskedSecrets takes what is live, and the references that the file has.

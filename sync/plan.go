@@ -313,7 +313,7 @@ func (c *consideration) version(v source.Version) *pipeline.Document {
 		return nil
 	}
 	doc, _ := f.For(c.pipelineTarget())
-	if doc.Name != c.name || doc.Declaration == nil {
+	if doc.Name != c.name {
 		return nil
 	}
 	return doc
@@ -338,7 +338,7 @@ func (c *consideration) compareContent(ctx context.Context) error {
 		c.facts.moved = c.facts.recorded && base.Version > c.record.Version
 	}
 	c.base = base
-	c.diff = differ.Compare(c.w.Document.Declaration, base.Declaration, c.Target.Region)
+	c.diff = differ.Compare(c.w.Document.Declaration(), base.Declaration, c.Target.Region)
 	var unknown []differ.Edit
 	c.diff.Edits, c.ignored = c.Target.split(c.name, c.diff.Edits)
 	c.diff.Unknown, unknown = c.Target.split(c.name, c.diff.Unknown)
@@ -365,7 +365,7 @@ func (c *consideration) isFromGit() bool {
 	}
 	for _, v := range c.w.Origin.Snapshot.History[c.w.Path] {
 		if doc := c.version(v); doc != nil {
-			edits := differ.Compare(doc.Declaration, c.base.Declaration, c.Target.Region).Edits
+			edits := differ.Compare(doc.Declaration(), c.base.Declaration, c.Target.Region).Edits
 			if edits, _ = c.Target.split(c.name, edits); len(edits) == 0 {
 				return true
 			}
@@ -441,10 +441,10 @@ func (c *consideration) bothSides() []string {
 		return nil
 	}
 	var notes []string
-	for _, e := range differ.Compare(c.w.Document.Declaration, then.Declaration, c.Target.Region).Edits {
+	for _, e := range differ.Compare(c.w.Document.Declaration(), then.Declaration(), c.Target.Region).Edits {
 		notes = append(notes, "git changed "+e.Sentence())
 	}
-	moved, _ := c.Target.split(c.name, differ.Compare(c.base.Declaration, then.Declaration, c.Target.Region).Edits)
+	moved, _ := c.Target.split(c.name, differ.Compare(c.base.Declaration, then.Declaration(), c.Target.Region).Edits)
 	for _, e := range moved {
 		notes = append(notes, "somebody changed "+e.Sentence())
 	}
@@ -480,7 +480,7 @@ func (c *consideration) judgeTags(v verdict, mode Mode) verdict {
 
 // carriedType returns the live pipelineType that an update sends though the file leaves it open, or nil.
 func (c *consideration) carriedType() *pipeline.Node {
-	if c.w.Document.Declaration.Get("pipelineType") != nil {
+	if c.w.Document.Declaration().Get("pipelineType") != nil {
 		return nil
 	}
 	return c.base.Declaration.Get("pipelineType")
@@ -499,10 +499,7 @@ func (c *consideration) carried() []string {
 // where the file leaves it open, because an update without it may change the type, and the live values of what
 // the configuration ignores.
 func (c *consideration) body() *pipeline.Node {
-	if c.w.Document.Declaration == nil {
-		return nil
-	}
-	body := c.w.Document.Declaration.Clone()
+	body := c.w.Document.Declaration().Clone()
 	if live := c.carriedType(); live != nil {
 		body.Set("pipelineType", live.Clone())
 	}

@@ -222,14 +222,15 @@ func TestRotationWaits(t *testing.T) {
 
 // TestMaskBesideReference: the mask of one secret is not sent with another secret of the same action.
 func TestMaskBesideReference(t *testing.T) {
-	skill := func(secret, token string) *pipeline.Node {
-		n, err := pipeline.Decode(fmt.Appendf(nil, `{"stages":[{"name":"Deploy","actions":[{"name":"Skill",
+	skill := func(secret, token string) *pipeline.Document {
+		f, problems := pipeline.Parse("skill.json", fmt.Appendf(nil, `{"stages":[{"name":"Deploy","actions":[{"name":"Skill",
 			"actionTypeId":{"category":"Deploy","owner":"ThirdParty","provider":"AlexaSkillsKit","version":"1"},
 			"configuration":{"ClientSecret":%q,"RefreshToken":%q}}]}]}`, secret, token))
-		if err != nil {
-			t.Fatal(err)
+		if f == nil {
+			t.Fatal(problems)
 		}
-		return n
+		doc, _ := f.For(pipeline.Target{})
+		return doc
 	}
 	for _, c := range []struct {
 		secret, token string
@@ -239,8 +240,8 @@ func TestMaskBesideReference(t *testing.T) {
 		{pipeline.Mask, githubToken, HoldMaskedSecret}, {parameter, githubToken, HoldNone},
 	} {
 		body := skill(c.secret, c.token)
-		given := &consideration{w: &Wanted{Document: &pipeline.Document{Declaration: body}}, base: live.Pipeline{Declaration: skill(pipeline.Mask, pipeline.Mask)}}
-		if hold, why := given.maskedSecrets(&Change{Verb: Update, body: body}); hold != c.want {
+		given := &consideration{w: &Wanted{Document: body}, base: live.Pipeline{Declaration: skill(pipeline.Mask, pipeline.Mask).Declaration()}}
+		if hold, why := given.maskedSecrets(&Change{Verb: Update, body: body.Declaration()}); hold != c.want {
 			t.Errorf("%s, %s: %q %s", c.secret, c.token, hold, why)
 		}
 	}

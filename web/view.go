@@ -189,7 +189,7 @@ func (r *row) Boxes() []stageBox {
 	var boxes []stageBox
 	wanted := r.Place.report.Wanted(r.Name)
 	if wanted != nil && wanted.Document != nil {
-		for _, s := range wanted.Document.Declaration.List("stages") {
+		for _, s := range wanted.Document.Declaration().List("stages") {
 			box := stageBox{Name: s.Str("name")}
 			for _, a := range s.List("actions") {
 				provider := a.Str("actionTypeId", "provider")
@@ -307,10 +307,10 @@ func (r *row) liveText() string {
 // WantedText is the document of the file for this target, without secrets.
 func (r *row) WantedText() string {
 	w := r.Place.report.Wanted(r.Name)
-	if w == nil || w.Document == nil || w.Document.Declaration == nil {
+	if w == nil || w.Document == nil {
 		return ""
 	}
-	return shown(w.Document.Declaration, r.Place.Region)
+	return shown(w.Document.Declaration(), r.Place.Region)
 }
 
 func shown(declaration *pipeline.Node, region string) string {

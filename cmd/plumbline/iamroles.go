@@ -123,7 +123,7 @@ func (a *app) rolesOf(doc *pipeline.Document) (roles []string) {
 			}
 		}
 	}
-	visit(doc.Declaration)
+	visit(doc.Declaration())
 	return roles
 }
 

@@ -50,7 +50,7 @@ func referencesOf(desired *sync.Desired) (refs []pipeline.Reference) {
 		if w.Document == nil || len(w.Errors) > 0 {
 			continue
 		}
-		for _, ref := range pipeline.References(w.Document.Declaration) {
+		for _, ref := range pipeline.References(w.Document.Declaration()) {
 			if ref = ref.Whole(); !slices.Contains(refs, ref) {
 				refs = append(refs, ref)
 			}

@@ -155,15 +155,15 @@ func (d *liveDocument) isSaidBy(w *sync.Wanted) bool {
 		return false
 	}
 	// A mask is equal to any secret, and a new file would not have it.
-	return len(pipeline.Masked(w.Document.Declaration)) == 0
+	return len(pipeline.Masked(w.Document.Declaration())) == 0
 }
 
 // isEqual reports whether a document is what is live.
 func (d *liveDocument) isEqual(doc *pipeline.Document) bool {
-	if doc == nil || doc.Declaration == nil || doc.Name != d.name || len(d.tags) > 0 && !maps.Equal(doc.Tags, d.tags) {
+	if doc == nil || doc.Name != d.name || len(d.tags) > 0 && !maps.Equal(doc.Tags, d.tags) {
 		return false
 	}
-	diff := differ.Compare(doc.Declaration, d.declaration, d.target.Region)
+	diff := differ.Compare(doc.Declaration(), d.declaration, d.target.Region)
 	return len(diff.Edits) == 0 && len(diff.Unknown) == 0
 }
 
