@@ -259,7 +259,7 @@ func (f *Follower) Event(ev Event) bool {
 	if f.fed.IsZero() {
 		f.fed = time.Now()
 	}
-	p.urgent = true
+	p.urgent, p.weighed = true, false
 	if p.busy {
 		p.touched = true // an answer that is under way may be from before this event
 	}

@@ -27,11 +27,18 @@ type schedule struct {
 	relist  bool // and only a listing tells what it does not
 	busy    bool // a look is under way
 	touched bool // and an event came since
+
+	weighed      bool // the two that follow are true of the runs and stages: all pipelines are asked for each call that is made
+	works, owing bool
 }
 
 // active reports whether a pipeline is to be looked at often.
 func (p *tracked) active(fed bool) bool {
-	return p.urgent || p.relist || p.running() && !fed || p.owes()
+	if !p.weighed {
+		p.works, p.owing = p.running(), p.owes()
+		p.weighed = !p.busy // what is known of a pipeline changes by looks and by events
+	}
+	return p.urgent || p.relist || p.works && !fed || p.owing
 }
 
 // owes reports whether the actions of a run that failed are still to be asked for.
@@ -113,7 +120,7 @@ func (f *Follower) begin(p *tracked) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.turn = p.active(!f.fed.IsZero())
-	p.busy, p.touched, p.tried = true, false, time.Now()
+	p.busy, p.touched, p.weighed, p.tried = true, false, false, time.Now()
 }
 
 // byListing reports whether the next look lists the executions instead of reading the state of the stages. In PARALLEL

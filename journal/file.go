@@ -27,8 +27,16 @@ func encode(e Entry) ([]byte, error) {
 // decode returns the entry of a line with its definition, or false for one that cannot be trusted.
 func decode(line []byte) (Entry, bool) {
 	e, previous, ok := decodeBare(line)
-	if !ok || len(previous) == 0 {
-		return e, ok
+	if !ok {
+		return e, false
+	}
+	return whole(e, previous)
+}
+
+// whole returns an entry with its definition.
+func whole(e Entry, previous json.RawMessage) (Entry, bool) {
+	if len(previous) == 0 {
+		return e, true
 	}
 	n, err := pipeline.Decode(previous)
 	e.Previous = n
@@ -158,15 +166,11 @@ type mark struct {
 // matters returns the lines from which what the journal knows can be known again.
 func (j *Journal) matters() map[mark]bool {
 	kept := map[mark]bool{}
-	for _, e := range j.recent {
-		kept[mark{e.ID, true}] = time.Since(e.Time) < day
+	for _, o := range j.recent {
+		kept[mark{o.id, true}] = time.Since(o.at) < day
 	}
-	for _, of := range j.latest {
-		for _, e := range of {
-			if e != nil {
-				kept[mark{e.ID, e.Outcome != ""}] = true
-			}
-		}
+	for _, s := range j.latest { // no entry has the id 0
+		kept[mark{s.intent, false}], kept[mark{s.outcome, true}], kept[mark{s.applied, true}] = true, true, true
 	}
 	for id := range j.open {
 		kept[mark{id, false}] = true

@@ -86,14 +86,31 @@ type Journal struct {
 	size   int64 // of the file, in bytes
 	limit  int64 // at which it is rewritten
 	next   int64
-	latest map[string][3]*Entry // :: account/region/name → its latest intent, its latest outcome, and the latest that is applied
+	latest map[string]*standing // :: account/region/name → what its latest entries say
 	since  time.Time            // from when on nothing is missing
-	recent []Entry              // the outcomes of the last day, oldest first, and some that are older
+	recent []outcome            // those of the last day, oldest first, and some that are older
 	open   map[int64]Entry      // :: id → an intent that has no outcome, without the definition before it
 	torn   bool                 // the file ends in the middle of a line
 
 	suspended map[scope]Suspension
 	struggles map[string]struggle // :: account/region/name → the reverts of late
+}
+
+// standing is what is remembered of the entries of one pipeline. A fleet has thousands, so it is little.
+type standing struct {
+	account, region, operation string // of the latest intent
+	intent                     int64  // its id; 0 for none
+	intended                   time.Time
+	outcome, applied           int64 // the ids of the latest outcome, and of the latest that is applied
+	live                       bool  // by the latter there is a pipeline
+}
+
+// outcome is what is counted.
+type outcome struct {
+	id                         int64
+	at                         time.Time
+	account, region, operation string
+	failed                     bool
 }
 
 func at(dir string) *Journal {
@@ -102,7 +119,7 @@ func at(dir string) *Journal {
 
 // forget makes the memory that of an empty file.
 func (j *Journal) forget() *Journal {
-	j.latest, j.recent, j.since, j.open = map[string][3]*Entry{}, nil, time.Time{}, map[int64]Entry{}
+	j.latest, j.recent, j.since, j.open = map[string]*standing{}, nil, time.Time{}, map[int64]Entry{}
 	j.suspended, j.struggles = map[scope]Suspension{}, map[string]struggle{}
 	return j
 }
@@ -258,8 +275,8 @@ func (j *Journal) KnowsLive(account, region, name string) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	_ = j.refreshLocked() // what is known will do
-	e := j.latest[key(account, region, name)][2]
-	return e != nil && e.Operation != "delete"
+	known := j.latest[key(account, region, name)]
+	return known != nil && known.live
 }
 
 // Count returns how many calls of an operation are known to have happened, or may have, in a target within the
@@ -272,15 +289,14 @@ func (j *Journal) Count(account, region, operation string) (n int, known bool) {
 		return 0, false
 	}
 	now := time.Now()
-	for _, e := range j.recent {
-		if e.Account == account && e.Region == region && e.Operation == operation && e.Outcome != Failed && now.Sub(e.Time) < day {
+	for _, o := range j.recent {
+		if o.account == account && o.region == region && o.operation == operation && !o.failed && now.Sub(o.at) < day {
 			n++
 		}
 	}
-	for _, pair := range j.latest {
+	for _, s := range j.latest {
 		// An intent without an outcome is a call that a crash may have cut short or not.
-		e := pair[0]
-		if e != nil && e.Account == account && e.Region == region && e.Operation == operation && (pair[1] == nil || pair[1].ID < e.ID) && now.Sub(e.Time) < day {
+		if s.account == account && s.region == region && s.operation == operation && s.intent > s.outcome && now.Sub(s.intended) < day {
 			n++
 		}
 	}
@@ -305,16 +321,39 @@ func (j *Journal) Open(account, region string, before time.Time) []Entry {
 // Path returns the journal's file.
 func (j *Journal) Path() string { return j.path }
 
-// Previous returns the latest intent for a pipeline, which holds the definition before it.
+// Intended returns when the latest call about a pipeline was to be made.
+func (j *Journal) Intended(account, region, name string) (at time.Time, known bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	s := j.latest[key(account, region, name)]
+	if s == nil || s.intent == 0 {
+		return time.Time{}, false
+	}
+	return s.intended, true
+}
+
+// Previous returns the latest intent for a pipeline, which holds the definition before it. It reads the journal.
 func (j *Journal) Previous(account, region, name string) (Entry, bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	e := j.latest[key(account, region, name)][0]
-	if e == nil {
+	known := j.latest[key(account, region, name)]
+	if known == nil || known.intent == 0 {
 		return Entry{}, false
 	}
-	return *e, true
+	var found Entry
+	err := j.lines(func(line []byte) error {
+		if e, previous, ok := decodeBare(line); ok && e.ID == known.intent && e.Outcome == "" {
+			if found, ok = whole(e, previous); ok {
+				return errFound
+			}
+		}
+		return nil
+	})
+	return found, errors.Is(err, errFound)
 }
+
+// errFound ends the reading of lines.
+var errFound = errors.New("found")
 
 func key(account, region, name string) string { return account + "/" + region + "/" + name }
 
@@ -374,26 +413,27 @@ func (j *Journal) note(e Entry) {
 		j.noteWord(e)
 		return
 	}
-	if e.Outcome != "" {
-		if len(j.recent) == cap(j.recent) { // seldom, so that reading a journal takes time in proportion to its length
-			j.recent = slices.DeleteFunc(j.recent, func(old Entry) bool { return e.Time.Sub(old.Time) >= day })
-		}
-		j.recent = append(j.recent, e)
-	}
 	k := key(e.Account, e.Region, e.Pipeline)
-	pair := j.latest[k]
-	if e.Outcome == "" {
-		pair[0] = &e
-		bare := e
-		bare.Previous, bare.Edits = nil, nil
-		j.open[e.ID] = bare
-	} else {
-		pair[1] = &e
-		delete(j.open, e.ID)
+	known := j.latest[k]
+	if known == nil {
+		known = &standing{}
+		j.latest[k] = known
 	}
+	if e.Outcome == "" {
+		known.account, known.region, known.operation = e.Account, e.Region, e.Operation
+		known.intent, known.intended = e.ID, e.Time
+		e.Previous, e.Edits = nil, nil
+		j.open[e.ID] = e
+		return
+	}
+	if len(j.recent) == cap(j.recent) { // seldom, so that reading a journal takes time in proportion to its length
+		j.recent = slices.DeleteFunc(j.recent, func(old outcome) bool { return e.Time.Sub(old.at) >= day })
+	}
+	j.recent = append(j.recent, outcome{e.ID, e.Time, e.Account, e.Region, e.Operation, e.Outcome == Failed})
+	known.outcome = e.ID
+	delete(j.open, e.ID)
 	if e.Outcome == Applied {
-		pair[2] = &e
+		known.applied, known.live = e.ID, e.Operation != "delete"
 		j.weigh(e)
 	}
-	j.latest[k] = pair
 }

@@ -229,8 +229,8 @@ func (c *consideration) wonder(v verdict) (q question, ok bool) {
 	switch {
 	case v.verb == Create:
 		// Only what the journal knows to have been live is missing by drift.
-		last, known := c.Target.Journal.Previous(c.identity.Account, c.Target.Region, c.name)
-		return question{pipeline: c.name, at: last.Time.UTC().Truncate(time.Second)}, known
+		at, known := c.Target.Journal.Intended(c.identity.Account, c.Target.Region, c.name)
+		return question{pipeline: c.name, at: at.UTC().Truncate(time.Second)}, known
 	case v.verb != Update, c.facts.recorded && !c.facts.moved, c.base.Updated.IsZero():
 		return q, false
 	}
