@@ -6,7 +6,6 @@ import (
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
-	dto "github.com/prometheus/client_model/go"
 
 	"github.com/plumbline/plumbline/live"
 )
@@ -53,12 +52,12 @@ func (a *attempts) note(attempt live.Attempt) (sent bool) {
 }
 
 // render adds the series as they are now. The lock is not held while anybody reads them.
-func (a *attempts) render(out *samples, labels []*dto.LabelPair) {
+func (a *attempts) render(out *samples, of *labels) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, op := range slices.Sorted(maps.Keys(a.counts)) {
 		r := a.counts[op]
-		operation := with(labels, pair("operation", op))
+		operation := with(of, pair("operation", op))
 		out.add(awsRequests, operation, float64(r.total))
 		for _, c := range classes {
 			out.add(awsRequestFailures, with(operation, pair("reason", string(c))), float64(r.failures[c]))

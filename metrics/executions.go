@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	dto "github.com/prometheus/client_model/go"
 
 	"github.com/plumbline/plumbline/execution"
 	"github.com/plumbline/plumbline/live"
@@ -39,10 +38,10 @@ func (m *Metrics) Executions(r *execution.Report) {
 		return
 	}
 	if t.locate(r.Account, r.Region) {
-		t.render(m.descs)
+		t.render(m.families)
 	}
 	t.runs.see(r)
-	t.renderRuns(m.descs)
+	t.renderRuns(m.families)
 	m.publishLocked()
 }
 
@@ -75,25 +74,25 @@ func (x *executions) see(r *execution.Report) {
 }
 
 // render makes the series of the target, and of the pipelines that changed.
-func (x *executions) render(descs *[metricCount]*prometheus.Desc, labels []*dto.LabelPair) {
+func (x *executions) render(all *families, of *labels) {
 	if x.latest == nil {
 		return
 	}
 	lists := make([][]sample, 0, len(x.order)+1)
 	for _, s := range x.order {
 		if s.list == nil {
-			out := samples{descs, make([]sample, 0, 20+2*len(s.pipeline.Stages))}
-			s.render(&out, labels, x.words)
+			out := samples{all, make([]sample, 0, 20+2*len(s.pipeline.Stages))}
+			s.render(&out, of, x.words)
 			s.list = out.list
 		}
 		lists = append(lists, s.list)
 	}
-	own := samples{descs: descs}
+	own := samples{families: all}
 	if x.latest.Visit > 0 {
-		own.add(visitInterval, labels, x.latest.Visit.Seconds())
+		own.add(visitInterval, of, x.latest.Visit.Seconds())
 	}
 	if x.latest.Queued {
-		own.add(eventsUp, labels, boolean(x.latest.QueueErr == nil))
+		own.add(eventsUp, of, boolean(x.latest.QueueErr == nil))
 	}
 	x.lists = append(lists, own.list)
 }
@@ -104,9 +103,8 @@ type runState struct {
 	ended    []int     // :: as ends → how many
 	visited  time.Time // when AWS or an event last told of it; zero for never
 
-	labels     []*dto.LabelPair   // nil before it was first shown
-	ends, last [][]*dto.LabelPair // :: as ends, as execution.Statuses
-	list       []sample           // nil where it has to be made anew
+	labels *labels  // nil before it was first shown
+	list   []sample // nil where it has to be made anew
 }
 
 func (s *runState) see(p *execution.Pipeline) {
@@ -128,14 +126,13 @@ func (s *runState) count(status string) {
 
 // render adds the pipeline's series. Before anybody has looked, there are the totals only: a 0 for what is not
 // known would pass for good news.
-func (s *runState) render(out *samples, target []*dto.LabelPair, words *vocabulary) {
+func (s *runState) render(out *samples, target *labels, words *vocabulary) {
 	p := s.pipeline
 	if s.labels == nil {
 		s.labels = with(target, pair("pipeline", p.Name))
-		s.ends, s.last = withEach(s.labels, words.ends), withEach(s.labels, words.last)
 	}
 	for i, n := range s.ended {
-		out.add(executionsTotal, s.ends[i], float64(n))
+		out.addOwn(executionsTotal, s.labels, words.ends[i], float64(n))
 	}
 	out.at(lastVisit, s.labels, s.visited)
 	if s.visited.IsZero() && len(p.Runs) == 0 {
@@ -147,17 +144,17 @@ func (s *runState) render(out *samples, target []*dto.LabelPair, words *vocabula
 	out.at(lastExecutionSuccess, s.labels, p.LastSuccess)
 	out.add(consecutiveFailures, s.labels, float64(p.ConsecutiveFailures))
 	if len(p.Runs) > 0 {
-		s.renderLast(out, p.Runs[0])
+		s.renderLast(out, p.Runs[0], words)
 	}
 	s.renderStages(out)
 }
 
 // renderLast adds what there is to say of the newest execution. Of a status that is newer than this program there
 // is no series: exactly one of them is 1, or there is none.
-func (s *runState) renderLast(out *samples, r *execution.Run) {
+func (s *runState) renderLast(out *samples, r *execution.Run, words *vocabulary) {
 	if slices.Contains(execution.Statuses, r.Status) {
 		for i, status := range execution.Statuses {
-			out.add(lastExecutionStatus, s.last[i], boolean(status == r.Status))
+			out.addOwn(lastExecutionStatus, s.labels, words.last[i], boolean(status == r.Status))
 		}
 	}
 	out.at(lastExecutionStart, s.labels, r.Started)

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	dto "github.com/prometheus/client_model/go"
 
 	"github.com/plumbline/plumbline/live"
 	"github.com/plumbline/plumbline/source"
@@ -23,9 +22,9 @@ type Build struct {
 // Metrics takes in what happens and shows it to Prometheus. Its methods may be called from several goroutines;
 // none of them waits for anything but another of them.
 type Metrics struct {
-	descs *[metricCount]*prometheus.Desc
-	words *vocabulary
-	build Build
+	families *families
+	words    *vocabulary
+	build    Build
 
 	applyDuration *prometheus.HistogramVec
 	commitToApply prometheus.Histogram
@@ -44,7 +43,7 @@ type Metrics struct {
 // New registers all metrics. It panics if reg has one of them already: two Metrics need two registries.
 func New(reg prometheus.Registerer, build Build) *Metrics {
 	m := &Metrics{
-		descs: newDescs(), words: newVocabulary(), build: build,
+		families: newFamilies(), words: newVocabulary(), build: build,
 		applyDuration: prometheus.NewHistogramVec(histogramOpts(applyDuration), catalog[applyDuration].labels),
 		commitToApply: prometheus.NewHistogram(histogramOpts(commitToApply)),
 		callDuration:  prometheus.NewHistogramVec(histogramOpts(awsRequestDuration), catalog[awsRequestDuration].labels),
@@ -62,13 +61,12 @@ func histogramOpts(which metric) prometheus.HistogramOpts {
 	return prometheus.HistogramOpts{Name: catalog[which].name, Help: catalog[which].help, Buckets: catalog[which].buckets}
 }
 
-// newDescs makes the descriptors of the catalog.
-func newDescs() *[metricCount]*prometheus.Desc {
-	var descs [metricCount]*prometheus.Desc
+func newFamilies() *families {
+	var all families
 	for i, e := range catalog {
-		descs[i] = prometheus.NewDesc(e.name, e.help, e.labels, nil)
+		all[i] = family{prometheus.NewDesc(e.name, e.help, e.labels, nil), e.kind == counter}
 	}
-	return &descs
+	return &all
 }
 
 // Report takes in a pass: its pipelines replace those that the target had, and what was done is added to the
@@ -82,7 +80,7 @@ func (m *Metrics) Report(r *sync.Report) {
 	t := m.targetLocked(r.Target)
 	broken := t.broken
 	t.report(r)
-	t.render(m.descs)
+	t.render(m.families)
 	m.moved = m.moved || !slices.Equal(broken, t.broken)
 	m.publishLocked()
 }
@@ -124,7 +122,7 @@ func (m *Metrics) Attempts(target, region string) func(live.Attempt) {
 	defer m.mu.Unlock()
 	t := m.targetLocked(target)
 	t.locate("", region)
-	t.render(m.descs)
+	t.render(m.families)
 	m.publishLocked()
 	counts := t.attempts // of a target that is gone by then, they are nobody's
 	return func(a live.Attempt) {
@@ -181,7 +179,7 @@ type snapshot struct {
 
 // located are requests with the place that they were made to.
 type located struct {
-	labels []*dto.LabelPair
+	labels *labels
 	*attempts
 }
 
@@ -192,7 +190,7 @@ func (m *Metrics) publishLocked() {
 		m.countFiles()
 	}
 	next := &snapshot{}
-	own := samples{descs: m.descs}
+	own := samples{families: m.families}
 	m.render(&own)
 	for _, label := range slices.Sorted(maps.Keys(m.sources)) {
 		m.sources[label].render(label, &own)
@@ -202,7 +200,7 @@ func (m *Metrics) publishLocked() {
 	for _, name := range slices.Sorted(maps.Keys(m.targets)) {
 		t := m.targets[name]
 		next.lists = append(next.lists, t.own)
-		next.histograms = append(next.histograms, histogram{m.descs[passDuration], with(nil, pair("target", name)), t.duration})
+		next.histograms = append(next.histograms, histogram{m.families[passDuration].desc, with(nil, pair("target", name)), t.duration})
 		// Two targets that turn out to be one place would show each pipeline twice, and one series that is there
 		// twice fails the whole scrape. The first by name shows it.
 		place := [2]string{t.account, t.region}
@@ -211,11 +209,11 @@ func (m *Metrics) publishLocked() {
 		}
 		taken[place] = true
 		next.lists = append(next.lists, t.common)
-		next.histograms = append(next.histograms, histogram{m.descs[awsLimiterWait], t.labels, t.attempts.waits})
+		next.histograms = append(next.histograms, histogram{m.families[awsLimiterWait].desc, t.labels, t.attempts.waits})
 		next.requests = append(next.requests, located{t.labels, t.attempts})
 		if t.runs.latest != nil {
 			next.runs = append(next.runs, t.runs.lists)
-			next.histograms = append(next.histograms, histogram{m.descs[executionDuration], t.labels, t.runs.duration})
+			next.histograms = append(next.histograms, histogram{m.families[executionDuration].desc, t.labels, t.runs.duration})
 		}
 	}
 	m.now.Store(next)
@@ -235,9 +233,9 @@ type collector struct{ m *Metrics }
 
 // Describe implements [prometheus.Collector]. The histograms of the process describe themselves.
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
-	for i, d := range c.m.descs {
+	for i, f := range c.m.families {
 		if which := metric(i); which != applyDuration && which != commitToApply && which != awsRequestDuration {
-			ch <- d
+			ch <- f.desc
 		}
 	}
 }
@@ -256,7 +254,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		ch <- &now.histograms[i]
 	}
 	for _, r := range now.requests {
-		out := samples{descs: c.m.descs}
+		out := samples{families: c.m.families}
 		r.render(&out, r.labels)
 		for i := range out.list {
 			ch <- &out.list[i]

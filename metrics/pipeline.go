@@ -3,17 +3,13 @@ package metrics
 import (
 	"time"
 
-	dto "github.com/prometheus/client_model/go"
-
 	"github.com/plumbline/plumbline/live"
 	"github.com/plumbline/plumbline/sync"
 )
 
 // pipelineState is what the reports so far amount to for one pipeline.
 type pipelineState struct {
-	labels   []*dto.LabelPair
-	statuses [][]*dto.LabelPair // :: as statuses
-	edits    [][]*dto.LabelPair // :: as edits
+	labels *labels
 
 	status  sync.Status // "" for one that is not wanted and not ours: it has the facts about it and nothing else
 	live    bool
@@ -165,22 +161,16 @@ func (p *pipelineState) render(out *samples, words *vocabulary) {
 	if p.status == "" {
 		return
 	}
-	if p.statuses == nil { // of a fleet that is not ours, none needs them
-		p.statuses = withEach(p.labels, words.statuses)
-	}
 	for i, s := range statuses {
-		out.add(pipelineSyncStatus, p.statuses[i], boolean(s == p.status))
+		out.addOwn(pipelineSyncStatus, p.labels, words.statuses[i], boolean(s == p.status))
 	}
 	if p.drift.known {
 		out.add(pipelineDrifted, p.labels, boolean(p.drift.on))
 	}
 	if p.drift.on {
 		out.at(pipelineDriftSince, p.labels, p.drift.since)
-		if p.edits == nil { // most pipelines never drift
-			p.edits = withEach(p.labels, words.edits)
-		}
 		for i := range edits {
-			out.add(pipelineDriftFields, p.edits[i], float64(p.fields[i]))
+			out.addOwn(pipelineDriftFields, p.labels, words.edits[i], float64(p.fields[i]))
 		}
 	}
 	if p.pend.known {

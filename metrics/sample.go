@@ -19,20 +19,39 @@ import (
 // sample is one series with its value. The library's constant metrics would do the same, but they copy every
 // label of every series, which at thousands of pipelines is most of what a scrape costs; here series share
 // their labels.
+//
+// There are twenty of them for each pipeline and they stay from scrape to scrape, so they are small: a label that only
+// this one has joins the others while it is written.
 type sample struct {
+	of     *family
+	labels *labels
+	own    *dto.LabelPair // one more; may be nil
+	value  float64
+}
+
+// family is what the series of one name share.
+type family struct {
 	desc    *prometheus.Desc
-	labels  []*dto.LabelPair
-	value   float64
 	counter bool
 }
 
+// families are those of the catalog.
+type families [metricCount]family
+
+// labels are labels of a series, or of many, in the order that the library wants. nil has none.
+type labels struct{ pairs []*dto.LabelPair }
+
 // Desc implements [prometheus.Metric].
-func (s *sample) Desc() *prometheus.Desc { return s.desc }
+func (s *sample) Desc() *prometheus.Desc { return s.of.desc }
 
 // Write implements [prometheus.Metric].
 func (s *sample) Write(out *dto.Metric) error {
-	out.Label = s.labels
-	if s.counter {
+	if s.own != nil {
+		out.Label = with(s.labels, s.own).pairs
+	} else if s.labels != nil {
+		out.Label = s.labels.pairs
+	}
+	if s.of.counter {
 		out.Counter = &dto.Counter{Value: &s.value}
 	} else {
 		out.Gauge = &dto.Gauge{Value: &s.value}
@@ -43,7 +62,7 @@ func (s *sample) Write(out *dto.Metric) error {
 // histogram is a histogram whose labels are known later than its first observation.
 type histogram struct {
 	desc   *prometheus.Desc
-	labels []*dto.LabelPair
+	labels *labels
 	counts prometheus.Histogram
 }
 
@@ -53,24 +72,27 @@ func (h *histogram) Desc() *prometheus.Desc { return h.desc }
 // Write implements [prometheus.Metric].
 func (h *histogram) Write(out *dto.Metric) error {
 	err := h.counts.Write(out)
-	out.Label = h.labels
+	out.Label = h.labels.pairs
 	return err
 }
 
 // samples collects series of the catalog.
 type samples struct {
-	descs *[metricCount]*prometheus.Desc
-	list  []sample
+	families *families
+	list     []sample
 }
 
-func (s *samples) add(m metric, labels []*dto.LabelPair, value float64) {
-	s.list = append(s.list, sample{s.descs[m], labels, value, catalog[m].kind == counter})
+func (s *samples) add(m metric, of *labels, value float64) { s.addOwn(m, of, nil, value) }
+
+// addOwn adds a series that has one label more than others of its kind.
+func (s *samples) addOwn(m metric, of *labels, own *dto.LabelPair, value float64) {
+	s.list = append(s.list, sample{&s.families[m], of, own, value})
 }
 
 // at adds a time, and nothing where there is none.
-func (s *samples) at(m metric, labels []*dto.LabelPair, t time.Time) {
+func (s *samples) at(m metric, of *labels, t time.Time) {
 	if !t.IsZero() {
-		s.add(m, labels, float64(t.UnixMilli())/1000)
+		s.add(m, of, float64(t.UnixMilli())/1000)
 	}
 }
 
@@ -86,19 +108,15 @@ func pair(name, value string) *dto.LabelPair {
 	return &dto.LabelPair{Name: &name, Value: &value}
 }
 
-// with returns the labels together, in the order that the library wants.
-func with(labels []*dto.LabelPair, more ...*dto.LabelPair) []*dto.LabelPair {
-	all := append(slices.Clone(labels), more...)
-	slices.SortFunc(all, func(a, b *dto.LabelPair) int { return cmp.Compare(a.GetName(), b.GetName()) })
-	return all
-}
-
-// withEach returns the labels with each of more.
-func withEach(labels, more []*dto.LabelPair) [][]*dto.LabelPair {
-	all := make([][]*dto.LabelPair, len(more))
-	for i, l := range more {
-		all[i] = with(labels, l)
+// with returns the labels together.
+func with(some *labels, more ...*dto.LabelPair) *labels {
+	all := &labels{}
+	if some != nil {
+		all.pairs = slices.Grow(all.pairs, len(some.pairs)+len(more))
+		all.pairs = append(all.pairs, some.pairs...)
 	}
+	all.pairs = append(all.pairs, more...)
+	slices.SortFunc(all.pairs, func(a, b *dto.LabelPair) int { return cmp.Compare(a.GetName(), b.GetName()) })
 	return all
 }
 

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	dto "github.com/prometheus/client_model/go"
 
 	"github.com/plumbline/plumbline/live"
 	"github.com/plumbline/plumbline/pipeline"
@@ -17,8 +16,8 @@ import (
 type target struct {
 	words           *vocabulary
 	name            string
-	account, region string           // account is "" until a report tells it
-	labels          []*dto.LabelPair // account and region
+	account, region string  // account is "" until a report tells it
+	labels          *labels // account and region
 
 	looked        bool // a pass was made
 	up            bool // it could see the target
@@ -201,23 +200,23 @@ func brokenFiles(r *sync.Report) []string {
 }
 
 // render makes the target's series anew.
-func (t *target) render(descs *[metricCount]*prometheus.Desc) {
+func (t *target) render(all *families) {
 	named := with(nil, pair("target", t.name))
-	own := samples{descs: descs}
+	own := samples{families: all}
 	own.add(passes, named, float64(t.passes))
 	own.add(sweepFindings, named, float64(t.missed))
 	own.at(lastPass, named, t.last)
 	if t.looked {
-		all := with(t.labels, named...)
-		own.add(targetUp, all, boolean(t.up))
-		own.at(targetLastSuccess, all, t.success)
+		placed := with(t.labels, named.pairs...)
+		own.add(targetUp, placed, boolean(t.up))
+		own.at(targetLastSuccess, placed, t.success)
 	}
 	t.own, t.common = own.list, nil
 	if t.account == "" {
 		return
 	}
 	// Most pipelines have twelve series.
-	out := samples{descs, make([]sample, 0, 32+len(t.pipelines)*(len(statuses)+5))}
+	out := samples{all, make([]sample, 0, 32+len(t.pipelines)*(len(statuses)+5))}
 	// In order, because the library sorts what it is given at each scrape, which is quick where it is sorted.
 	for _, name := range slices.Sorted(maps.Keys(t.pipelines)) {
 		t.pipelines[name].render(&out, t.words)
@@ -237,12 +236,12 @@ func (t *target) render(descs *[metricCount]*prometheus.Desc) {
 	out.add(driftCorrections, t.labels, float64(t.corrections))
 	out.add(executionsCancelled, t.labels, float64(t.cancelled))
 	t.common = out.list
-	t.renderRuns(descs)
+	t.renderRuns(all)
 }
 
 // renderRuns makes the series of the executions.
-func (t *target) renderRuns(descs *[metricCount]*prometheus.Desc) {
+func (t *target) renderRuns(all *families) {
 	if t.account != "" {
-		t.runs.render(descs, t.labels)
+		t.runs.render(all, t.labels)
 	}
 }
