@@ -103,6 +103,7 @@ type Reader struct {
 	lookups                          *limiter // of CloudTrail
 	polls                            *limiter // of SQS
 	identity                         identityCache
+	latest                           sharing
 }
 
 // Writer reads and writes one target.

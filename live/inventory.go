@@ -4,7 +4,10 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/plumbline/plumbline/pipeline"
@@ -24,7 +27,7 @@ type Summary struct {
 	Tags map[string]string
 }
 
-// Inventory is all pipelines of the target.
+// Inventory is all pipelines of the target. Inventories share tags: do not change them.
 type Inventory struct {
 	Pipelines []Summary // by name
 	TagsErr   error     // why no tags could be read, an [*Error]; then all Tags are nil
@@ -57,7 +60,52 @@ func (r *Reader) Inventory(ctx context.Context) (Inventory, error) {
 	for i := range found {
 		found[i].Tags = tags.byName[found[i].Name]
 	}
+	r.latest.share(found)
 	return Inventory{Pipelines: found, TagsErr: tags.err, Calls: calls + tags.calls}, nil
+}
+
+// sharing is what the latest inventory held, so that the next one can hold the same where nothing has changed.
+type sharing struct {
+	mu     sync.Mutex
+	byName map[string]Summary
+}
+
+// share makes the texts and the tags of a listing those of the one before, or else their own: a text that is a part
+// of a reply keeps all of that reply, and a daemon holds the listings of many regions.
+func (l *sharing) share(found []Summary) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	words := map[string]string{} // that many pipelines have
+	word := func(text string) string {
+		w, known := words[text]
+		if !known {
+			w = strings.Clone(text)
+			words[w] = w
+		}
+		return w
+	}
+	next := make(map[string]Summary, len(found))
+	for i := range found {
+		s := &found[i]
+		before := l.byName[s.Name]
+		if before.Name == "" {
+			before.Name = strings.Clone(s.Name)
+		}
+		s.Name, s.Type, s.Mode = before.Name, word(s.Type), word(s.Mode)
+		switch {
+		case s.Tags == nil:
+		case before.Tags != nil && maps.Equal(s.Tags, before.Tags):
+			s.Tags = before.Tags
+		default:
+			own := make(map[string]string, len(s.Tags))
+			for key, value := range s.Tags {
+				own[word(key)] = word(value)
+			}
+			s.Tags = own
+		}
+		next[s.Name] = *s
+	}
+	l.byName = next
 }
 
 // Pipelines lists all pipelines, by name and without their tags. Like [Reader.Inventory] it is whole or an error.

@@ -171,8 +171,7 @@ func is(label string) func(string) bool {
 
 // snapshot is what a scrape sees. Nobody changes it once it is published.
 type snapshot struct {
-	lists      [][]sample
-	runs       [][][]sample // :: target → pipeline → series of its executions
+	lists      [][][]sample // in groups, which are made by different events
 	histograms []histogram
 	requests   []located
 }
@@ -195,11 +194,11 @@ func (m *Metrics) publishLocked() {
 	for _, label := range slices.Sorted(maps.Keys(m.sources)) {
 		m.sources[label].render(label, &own)
 	}
-	next.lists = append(next.lists, own.list)
+	next.lists = append(next.lists, [][]sample{own.list})
 	taken := map[[2]string]bool{}
 	for _, name := range slices.Sorted(maps.Keys(m.targets)) {
 		t := m.targets[name]
-		next.lists = append(next.lists, t.own)
+		next.lists = append(next.lists, [][]sample{t.own})
 		next.histograms = append(next.histograms, histogram{m.families[passDuration].desc, with(nil, pair("target", name)), t.duration})
 		// Two targets that turn out to be one place would show each pipeline twice, and one series that is there
 		// twice fails the whole scrape. The first by name shows it.
@@ -212,7 +211,7 @@ func (m *Metrics) publishLocked() {
 		next.histograms = append(next.histograms, histogram{m.families[awsLimiterWait].desc, t.labels, t.attempts.waits})
 		next.requests = append(next.requests, located{t.labels, t.attempts})
 		if t.runs.latest != nil {
-			next.runs = append(next.runs, t.runs.lists)
+			next.lists = append(next.lists, t.runs.lists)
 			next.histograms = append(next.histograms, histogram{m.families[executionDuration].desc, t.labels, t.runs.duration})
 		}
 	}
@@ -243,8 +242,8 @@ func (c collector) Describe(ch chan<- *prometheus.Desc) {
 // Collect implements [prometheus.Collector].
 func (c collector) Collect(ch chan<- prometheus.Metric) {
 	now := c.m.now.Load()
-	for _, lists := range append([][][]sample{now.lists}, now.runs...) {
-		for _, list := range lists {
+	for _, group := range now.lists {
+		for _, list := range group {
 			for i := range list {
 				ch <- &list[i]
 			}

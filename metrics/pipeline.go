@@ -10,7 +10,14 @@ import (
 // pipelineState is what the reports so far amount to for one pipeline.
 type pipelineState struct {
 	labels *labels
+	facts
 
+	list  []sample // nil before it was first shown; only replaced, never changed: a scrape reads it
+	shown facts    // what the list was made of
+}
+
+// facts are what the series of a pipeline are made of.
+type facts struct {
 	status  sync.Status // "" for one that is not wanted and not ours: it has the facts about it and nothing else
 	live    bool
 	version int64
@@ -54,7 +61,7 @@ func (t *target) pipeline(name string) *pipelineState {
 
 // leave notes that the live pipeline is nobody's that is known here: what was known of it as ours is gone.
 func (p *pipelineState) leave() {
-	*p = pipelineState{labels: p.labels, live: true, version: p.version, updated: p.updated}
+	p.facts = facts{live: true, version: p.version, updated: p.updated}
 }
 
 // describe takes in what AWS says of the live pipeline, if there is one.
@@ -152,7 +159,16 @@ func (p *pipelineState) tried(c *sync.Change, finished time.Time) {
 	}
 }
 
-// render adds the pipeline's series.
+// series returns the pipeline's series, which are made anew where something has changed.
+func (p *pipelineState) series(all *families, words *vocabulary) []sample {
+	if p.list == nil || p.shown != p.facts {
+		out := samples{all, make([]sample, 0, len(statuses)+5)} // most pipelines have twelve
+		p.render(&out, words)
+		p.list, p.shown = out.list, p.facts
+	}
+	return p.list
+}
+
 func (p *pipelineState) render(out *samples, words *vocabulary) {
 	if p.version > 0 {
 		out.add(pipelineVersion, p.labels, float64(p.version))

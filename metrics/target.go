@@ -31,7 +31,8 @@ type target struct {
 	tally
 	runs *executions
 
-	own, common []sample // by the target's name; by account and region
+	own    []sample   // by the target's name
+	common [][]sample // by account and region: one list for each pipeline, and the target's own
 }
 
 // tally is what belongs to an account and region, rather than to the target's name.
@@ -215,11 +216,11 @@ func (t *target) render(all *families) {
 	if t.account == "" {
 		return
 	}
-	// Most pipelines have twelve series.
-	out := samples{all, make([]sample, 0, 32+len(t.pipelines)*(len(statuses)+5))}
+	out := samples{families: all}
+	lists := make([][]sample, 0, len(t.pipelines)+1)
 	// In order, because the library sorts what it is given at each scrape, which is quick where it is sorted.
 	for _, name := range slices.Sorted(maps.Keys(t.pipelines)) {
-		t.pipelines[name].render(&out, t.words)
+		lists = append(lists, t.pipelines[name].series(all, t.words))
 	}
 	if t.owned != nil {
 		for _, o := range ownerships {
@@ -235,7 +236,7 @@ func (t *target) render(all *families) {
 	out.add(driftDetections, t.labels, float64(t.detections))
 	out.add(driftCorrections, t.labels, float64(t.corrections))
 	out.add(executionsCancelled, t.labels, float64(t.cancelled))
-	t.common = out.list
+	t.common = append(lists, out.list)
 	t.renderRuns(all)
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -144,8 +145,8 @@ func (p *pass) see(ctx context.Context) error {
 	p.report.TagsErr = inventory.TagsErr
 	p.listed = make(map[string]*live.Summary, len(inventory.Pipelines))
 	for i := range inventory.Pipelines {
-		s := inventory.Pipelines[i]
-		p.listed[s.Name] = &s
+		s := &inventory.Pipelines[i]
+		p.listed[s.Name] = s
 	}
 	p.report.Known = make(map[string]bool, len(p.listed))
 	for name := range p.listed {
@@ -204,14 +205,17 @@ func (p *pass) plan(ctx context.Context) {
 	p.chooseSlice(list)
 	states, changes := make([]*State, len(list)), make([]*Change, len(list))
 	var group errgroup.Group
-	group.SetLimit(readers)
-	for i, name := range list {
+	var next atomic.Int64
+	for range min(readers, len(list)) {
 		group.Go(func() error {
-			states[i], changes[i] = p.run(ctx, name)
+			for i := int(next.Add(1)) - 1; i < len(list); i = int(next.Add(1)) - 1 {
+				states[i], changes[i] = p.run(ctx, list[i])
+			}
 			return nil
 		})
 	}
 	_ = group.Wait() // the functions return no errors
+	p.report.Pipelines = make([]State, 0, len(list))
 	for i := range list {
 		if states[i] != nil {
 			p.report.Pipelines = append(p.report.Pipelines, *states[i])
