@@ -112,9 +112,9 @@ func (rd *reading) readMerged(ctx context.Context, s *Snapshot) error {
 
 // tolerates reports whether history does without what could not be read. It does in general: a past that is
 // damaged, hostile or left out must not keep anybody from what is there now. But what is missing may only have
-// been repacked, and is worth another attempt.
+// been repacked, and what is damaged in a mirror is whole on the server: both are worth another attempt.
 func (rd *reading) tolerates(ctx context.Context, err error) bool {
-	return ctx.Err() == nil && (rd.mayEnd || !errors.Is(err, errMissing))
+	return ctx.Err() == nil && (rd.mayEnd || !isDamage(err))
 }
 
 // step returns a commit, without its changes unless they are known.

@@ -103,7 +103,7 @@ func (in *intake) refuseName(dir, name, why string) error {
 
 // finish puts what was gathered into the order that Snapshots promise.
 func (in *intake) finish(s *Snapshot) {
-	slices.SortFunc(in.files, func(a, b File) int { return cmp.Compare(a.Path, b.Path) })
+	slices.SortFunc(in.files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
 	pipeline.SortProblems(in.problems)
 	s.Files, s.Problems = in.files, in.problems
 }

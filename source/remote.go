@@ -139,11 +139,13 @@ func (r *remote) update(ctx context.Context, t target) (*Snapshot, error) {
 		return nil, err
 	}
 	s, err := r.readTarget(ctx, &g, fresh)
-	if isDamage(err) && !fresh && time.Since(r.mirror.restarts) > r.limits.pause {
-		if g, err = r.clone(ctx, t); err != nil {
-			return nil, err
+	if isDamage(err) && !fresh {
+		if time.Since(r.mirror.restarts) > r.limits.pause {
+			if g, err = r.clone(ctx, t); err != nil {
+				return nil, err
+			}
+			r.mirror.restarts = time.Now()
 		}
-		r.mirror.restarts = time.Now()
 		s, err = r.readTarget(ctx, &g, true)
 	}
 	if isDamage(err) {

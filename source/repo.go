@@ -288,12 +288,12 @@ func (r *repo) commit(id plumbing.Hash) (*object.Commit, error) {
 	return c, readingError(id, err)
 }
 
-// attempt opens the repository at path and calls do. If an object is missing, it does both once more, as git
+// attempt opens the repository at path and calls do. If an object is missing or damaged, it does both once more, as git
 // may have repacked it away under our eyes; do learns which call is the last.
 func attempt(ctx context.Context, path string, do func(r *repo, last bool) error) error {
 	for last := false; ; last = true {
 		err := once(path, func(r *repo) error { return do(r, last) })
-		if !errors.Is(err, errMissing) || ctx.Err() != nil {
+		if !isDamage(err) || ctx.Err() != nil || last && !errors.Is(err, errMissing) {
 			return err
 		}
 		if last {

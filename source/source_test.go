@@ -3,10 +3,15 @@ package source
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestOpenRefusesConfig(t *testing.T) {
@@ -199,5 +204,41 @@ func TestContextIsHonoured(t *testing.T) {
 		if _, err := src.Head(ctx); !errors.Is(err, context.Canceled) {
 			t.Errorf("Head: %v", err)
 		}
+	}
+}
+
+// TestReadAgain: what a Source knows of earlier commits changes nothing of what it says of a new one.
+func TestReadAgain(t *testing.T) {
+	s := newScratch(t)
+	cfg := Config{URL: s.Path(), MaxFiles: 8, MaxFileSize: 400}
+	src := openSource(t, cfg)
+	dice := rand.New(rand.NewPCG(1, 2))
+	paths := []string{"a.json", "b/a.json", "b/c/a.json", "b/c/d/a.json", "b/c/e.json", "f/a.json", "f/c/a.json", "f/g.txt", "b/h.JSON", "z.json", "i/a.json", "i/b.json", "i/c.json"}
+	refused, there := 0, files{}
+	for range 60 {
+		changes := files{}
+		for range 1 + dice.IntN(3) {
+			text := fmt.Sprintf(`{"name": "%0*d"}`, dice.IntN(3)*200, dice.IntN(3)) // some are too large, some are alike
+			path := paths[dice.IntN(len(paths))]
+			if changes[path] = text; there[path] != "" && dice.IntN(4) == 0 {
+				changes[path] = "" // gone
+			}
+		}
+		maps.Copy(there, changes)
+		commit(t, s, changes)
+		fresh := openSource(t, cfg)
+		want, wantErr := fresh.Snapshot(t.Context())
+		got, err := src.Snapshot(t.Context())
+		if fmt.Sprint(err) != fmt.Sprint(wantErr) {
+			t.Fatalf("error %v, want %v", err, wantErr)
+		}
+		if err != nil {
+			refused++
+		} else if d := cmp.Diff(want, got, whole); d != "" {
+			t.Fatalf("after %v (-want +got):\n%s", changes, d)
+		}
+	}
+	if refused == 0 || refused > 50 {
+		t.Errorf("%d of 60 were over the limits", refused)
 	}
 }

@@ -3,6 +3,7 @@ package source
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -13,6 +14,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 	"github.com/go-git/go-git/v5/plumbing/object"
+
+	"github.com/plumbline/plumbline/pipeline"
 )
 
 // repository reads a git repository that is there on this machine.
@@ -26,8 +29,24 @@ type repository struct {
 // memo holds what the last Snapshot was made of, so that the next one reads only what is new. All of it is
 // found by git hash and so cannot be out of date.
 type memo struct {
-	blobs map[plumbing.Hash][]byte
-	steps map[plumbing.Hash]step
+	blobs   map[plumbing.Hash][]byte
+	steps   map[plumbing.Hash]step
+	folders map[place]*holdings
+}
+
+// place is a folder and where it is, which decides what its names may be.
+type place struct {
+	dir string
+	id  plumbing.Hash
+}
+
+// holdings are what a folder was found to hold.
+type holdings struct {
+	names    int
+	files    []File
+	blobs    []plumbing.Hash // :: as files
+	problems []pipeline.Problem
+	below    []place
 }
 
 func (g *repository) head(ctx context.Context) (string, error) {
@@ -75,7 +94,7 @@ type reading struct {
 
 func newReading(cfg Config, r *repo, old memo, mayEnd bool) *reading {
 	rd := &reading{cfg: cfg, repo: r, old: old, mayEnd: mayEnd}
-	rd.new = memo{blobs: map[plumbing.Hash][]byte{}, steps: map[plumbing.Hash]step{}}
+	rd.new = memo{blobs: make(map[plumbing.Hash][]byte, len(old.blobs)), steps: map[plumbing.Hash]step{}, folders: map[place]*holdings{}}
 	return rd
 }
 
@@ -189,6 +208,10 @@ func folders(entries []entry) []string {
 
 // readTree takes in the files of a folder and of those below it.
 func (rd *reading) readTree(ctx context.Context, in *intake, dir string, id plumbing.Hash) error {
+	at := place{dir, id}
+	if known := rd.old.folders[at]; known != nil {
+		return rd.readAgain(ctx, in, at, known)
+	}
 	entries, err := rd.repo.list(id)
 	if err != nil {
 		return err
@@ -196,6 +219,9 @@ func (rd *reading) readTree(ctx context.Context, in *intake, dir string, id plum
 	if err := in.enter(len(entries)); err != nil {
 		return err
 	}
+	found := &holdings{names: len(entries)}
+	rd.new.folders[at] = found
+	files, problems := len(in.files), len(in.problems)
 	for i, e := range entries {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -211,15 +237,47 @@ func (rd *reading) readTree(ctx context.Context, in *intake, dir string, id plum
 			err = in.refuse(path.Join(dir, e.name), RuleSubmodule, "submodules are not followed",
 				"put the files here, or make the other repository a source of its own")
 		case e.mode == filemode.Dir:
-			err = rd.readTree(ctx, in, path.Join(dir, e.name), e.id)
+			found.below = append(found.below, place{path.Join(dir, e.name), e.id})
 		case isJSON(e.name):
-			err = rd.readBlob(in, path.Join(dir, e.name), e.id)
+			err = rd.readBlob(in, found, path.Join(dir, e.name), e.id)
 		}
 		if err != nil {
 			return err
 		}
 	}
+	found.files, found.problems = slices.Clone(in.files[files:]), slices.Clone(in.problems[problems:])
+	return rd.readBelow(ctx, in, found)
+}
+
+func (rd *reading) readBelow(ctx context.Context, in *intake, found *holdings) error {
+	for _, at := range found.below {
+		if err := rd.readTree(ctx, in, at.dir, at.id); err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+// readAgain takes in a folder that is as it was when it was read last.
+func (rd *reading) readAgain(ctx context.Context, in *intake, at place, known *holdings) error {
+	if err := errors.Join(ctx.Err(), in.enter(known.names)); err != nil {
+		return err
+	}
+	rd.new.folders[at] = known
+	for i, f := range known.files {
+		if _, err := in.admit(f.Path, int64(len(f.Data))); err != nil {
+			return err
+		}
+		in.files = append(in.files, f)
+		rd.new.blobs[known.blobs[i]] = f.Data
+	}
+	for _, p := range known.problems {
+		if err := in.room(); err != nil {
+			return err
+		}
+		in.problems = append(in.problems, p)
+	}
+	return rd.readBelow(ctx, in, known)
 }
 
 // judge says why an entry's name is not used, or "".
@@ -236,7 +294,7 @@ func judge(dir string, e entry, twice bool) string {
 	return ""
 }
 
-func (rd *reading) readBlob(in *intake, file string, id plumbing.Hash) error {
+func (rd *reading) readBlob(in *intake, into *holdings, file string, id plumbing.Hash) error {
 	size, err := rd.size(id)
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
@@ -249,6 +307,7 @@ func (rd *reading) readBlob(in *intake, file string, id plumbing.Hash) error {
 		return fmt.Errorf("%s: %w", file, err)
 	}
 	in.add(file, data, id.String())
+	into.blobs = append(into.blobs, id)
 	return nil
 }
 
