@@ -17,7 +17,7 @@ type wants struct {
 	tree    *Tree
 	target  pipeline.Target
 	desired *Desired
-	judged  map[*pipeline.File]judgement
+	judged  map[*pipeline.File]said
 }
 
 // wanted is tree.For(target), of which it does again only what is not as it was the last time.
@@ -25,7 +25,7 @@ func (m *Memory) wanted(tree *Tree, target pipeline.Target) *Desired {
 	m.mu.Lock()
 	known := m.want
 	m.mu.Unlock()
-	var judged map[*pipeline.File]judgement
+	var judged map[*pipeline.File]said
 	if known != nil && reflect.DeepEqual(known.target, target) {
 		if known.tree == tree {
 			return known.desired
@@ -33,10 +33,10 @@ func (m *Memory) wanted(tree *Tree, target pipeline.Target) *Desired {
 		judged = known.judged
 	}
 	all := tree.judge(target, judged)
-	now := &wants{tree: tree, target: target, desired: tree.desired(target, all), judged: make(map[*pipeline.File]judgement, len(all))}
-	for i, j := range all {
+	now := &wants{tree: tree, target: target, desired: tree.desired(target, all), judged: make(map[*pipeline.File]said, len(all))}
+	for _, j := range all {
 		if j.doc != nil {
-			now.judged[tree.files[i].file] = j
+			now.judged[j.file.file] = j.said
 		}
 	}
 	m.mu.Lock()

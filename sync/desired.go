@@ -44,6 +44,9 @@ type Tree struct {
 	files   []treeFile
 	shown   map[string]int // :: path as problems show it → the first file of that path
 	targets []string
+
+	shared []int            // the files that are of several targets, or of which all are to know
+	own    map[string][]int // :: target → the files of its folder
 }
 
 type treeFile struct {
@@ -83,9 +86,16 @@ func (t *Tree) Next(origins []Origin, targets []string) *Tree {
 			next.place(f)
 		})
 	}
+	next.own = map[string][]int{}
 	for i := range next.files {
-		if _, taken := next.shown[next.files[i].shown()]; !taken {
-			next.shown[next.files[i].shown()] = i
+		f := &next.files[i]
+		if _, taken := next.shown[f.shown()]; !taken {
+			next.shown[f.shown()] = i
+		}
+		if len(f.targets) == 1 && f.file != nil {
+			next.own[f.targets[0]] = append(next.own[f.targets[0]], i)
+		} else {
+			next.shared = append(next.shared, i)
 		}
 	}
 	return next
@@ -218,22 +228,34 @@ type Desired struct {
 // For returns what the files want of one target.
 func (t *Tree) For(target pipeline.Target) *Desired { return t.desired(target, t.judge(target, nil)) }
 
+// about returns the files that matter to a target, in their order.
+func (t *Tree) about(target string) []int {
+	own, shared := t.own[target], t.shared
+	if len(own) == 0 || len(shared) == 0 {
+		return append(own, shared...)
+	}
+	all := slices.Concat(own, shared)
+	slices.Sort(all)
+	return all
+}
+
 // desired makes of what the files say for a target what they want together.
 func (t *Tree) desired(target pipeline.Target, judged []judgement) *Desired {
-	d := &Desired{Wanted: make(map[string]*Wanted, len(t.files)), broken: map[string][]pipeline.Problem{}, closed: map[string]bool{}}
+	d := &Desired{Wanted: make(map[string]*Wanted, len(judged)), broken: map[string][]pipeline.Problem{}, closed: map[string]bool{}}
 	claims := map[string][]*Wanted{} // of names that several files claim
 	var unnamed []treeFile
-	for i, f := range t.files {
+	for _, j := range judged {
+		f := *j.file
 		if len(f.targets) == 0 && f.targets != nil || f.file == nil {
 			d.note(f.origin, f.source.Path, f.problems)
 			unnamed = append(unnamed, f)
 			continue
 		}
-		if !f.goesTo(target.Name) {
+		doc, problems := j.doc, j.problems
+		if doc == nil {
 			continue
 		}
-		doc, problems := judged[i].doc, judged[i].problems
-		d.typesTell = d.typesTell || judged[i].typesTell
+		d.typesTell = d.typesTell || j.typesTell
 		d.note(f.origin, f.source.Path, problems)
 		w := &Wanted{Name: doc.Name, Origin: f.origin, Path: f.source.Path, Since: f.source.Commit, Hash: f.source.Hash, Document: doc, Errors: onlyErrors(problems)}
 		if doc.Name == "" {
@@ -265,8 +287,14 @@ func (t *Tree) desired(target pipeline.Target, judged []judgement) *Desired {
 	return d
 }
 
-// judgement is what one file says for one target; the zero value for a file that says nothing there.
+// judgement is what one file says for one target.
 type judgement struct {
+	file *treeFile
+	said
+}
+
+// said is what a file says for a target; the zero value where it says nothing there.
+type said struct {
 	doc       *pipeline.Document
 	problems  []pipeline.Problem
 	typesTell bool // see Target.TypesTell
@@ -274,19 +302,21 @@ type judgement struct {
 
 // judge returns what the files say for a target, in their order. known is what files said before for just the same
 // target; they do not change.
-func (t *Tree) judge(target pipeline.Target, known map[*pipeline.File]judgement) []judgement {
-	judged := make([]judgement, len(t.files))
-	spread(len(t.files), func(i int) {
-		f := &t.files[i]
+func (t *Tree) judge(target pipeline.Target, known map[*pipeline.File]said) []judgement {
+	about := t.about(target.Name)
+	judged := make([]judgement, len(about))
+	spread(len(about), func(i int) {
+		f := &t.files[about[i]]
+		judged[i].file = f
 		if f.file == nil || !f.goesTo(target.Name) {
 			return
 		}
-		if j, ok := known[f.file]; ok {
-			judged[i] = j
+		if s, ok := known[f.file]; ok {
+			judged[i].said = s
 			return
 		}
 		doc, problems := f.file.For(target)
-		judged[i] = judgement{
+		judged[i].said = said{
 			doc: doc, problems: append(slices.Clone(pipeline.Grade(f.problems, target.Rules)), problems...), typesTell: target.TypesTell(doc, problems),
 		}
 	})
