@@ -205,10 +205,11 @@ func (f *Follower) poke() {
 	}
 }
 
-// Pipelines says which pipelines there are, as a pass has seen them. Those that are gone are forgotten at once.
+// Pipelines says which pipelines there are, as a pass has seen them. Those that are gone are forgotten at once. The list
+// is not the caller's any more.
 func (f *Follower) Pipelines(all []live.Summary) {
 	f.mu.Lock()
-	f.listed, f.has = slices.Clone(all), true
+	f.listed, f.has = all, true
 	if f.ready {
 		f.inventoryLocked()
 	}
@@ -219,7 +220,10 @@ func (f *Follower) Pipelines(all []live.Summary) {
 // inventoryLocked makes the memory hold the pipelines that there are.
 func (f *Follower) inventoryLocked() {
 	m := f.mem
-	known := make(map[string]*tracked, len(f.listed))
+	known := m.known
+	if len(known) != len(f.listed) || slices.ContainsFunc(f.listed, func(s live.Summary) bool { return known[s.Name] == nil }) {
+		known = make(map[string]*tracked, len(f.listed)) // else most of the time the same are there
+	}
 	for _, s := range f.listed {
 		p := m.known[s.Name]
 		if p != nil && !p.created.IsZero() && !s.Created.IsZero() && !p.created.Equal(s.Created) {

@@ -70,6 +70,21 @@ type sharing struct {
 	byName map[string]Summary
 }
 
+// tagsOf returns the tags of a pipeline as a map, that of the latest inventory where they are the same.
+func (l *sharing) tagsOf(name string, tags []tag) (map[string]string, error) {
+	l.mu.Lock()
+	before := l.byName[name].Tags
+	l.mu.Unlock()
+	changed := func(t tag) bool {
+		value, there := before[t.key]
+		return !there || value != t.value
+	}
+	if before == nil || len(tags) != len(before) || slices.ContainsFunc(tags, changed) {
+		return tagMap(tags)
+	}
+	return before, nil
+}
+
 // share makes the texts and the tags of a listing those of the one before, or else their own: a text that is a part
 // of a reply keeps all of that reply, and a daemon holds the listings of many regions.
 func (l *sharing) share(found []Summary) {

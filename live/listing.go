@@ -12,13 +12,13 @@ const maxPages = 100
 // listing describes how one kind of list is read to its end.
 type listing[T any] struct {
 	op       *operation
-	pipeline string         // "" for none
-	request  *pipeline.Node // of the first page
-	list     string         // the member that holds the items
-	item     func(*pipeline.Node) (T, error)
-	tokenIn  string // the member of a request for the page token; "" is nextToken
-	tokenOut string // and of a reply
-	enough   int    // stop when there are so many items; 0 for never
+	pipeline string                          // "" for none
+	request  *pipeline.Node                  // of the first page
+	list     string                          // the member that holds the items
+	item     func(*pipeline.Node) (T, error) // must not keep the node
+	tokenIn  string                          // the member of a request for the page token; "" is nextToken
+	tokenOut string                          // and of a reply
+	enough   int                             // stop when there are so many items; 0 for never
 }
 
 // all reads the pages in order and returns their items and how many pages there were. It is whole or an
@@ -49,14 +49,26 @@ func (l listing[T]) page(ctx context.Context, r *Reader, token string) (items []
 	if token != "" {
 		request.Set(firstOf(l.tokenIn, "nextToken"), text(token))
 	}
-	err = r.callJSON(ctx, l.op, l.pipeline, request, func(reply *pipeline.Node) (err error) {
+	err = r.call(ctx, l.op, l.pipeline, request, func(data []byte) error {
+		var found []T
+		reply, err := decodeListing(data, l.list, func(n *pipeline.Node) error {
+			v, err := l.item(n)
+			found = append(found, v)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if n := reply.Get(l.list); n == nil || n.Kind != pipeline.Array {
+			return unreadable("no list of %s in it", l.list)
+		}
 		t := reply.Get(firstOf(l.tokenOut, "nextToken"))
 		if t != nil && t.Kind != pipeline.String && t.Kind != pipeline.Null {
 			return unreadable("its page token is a %s", t.Kind)
 		}
 		next = reply.Str(firstOf(l.tokenOut, "nextToken"))
-		items, err = itemsIn(reply, l.list, l.item)
-		return err
+		items = found
+		return nil
 	})
 	return items, next, err
 }

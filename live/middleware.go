@@ -3,6 +3,8 @@ package live
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/xml"
 	"errors"
 	"fmt"
@@ -11,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
@@ -86,6 +89,8 @@ func addBody(stack *middleware.Stack, body []byte) error {
 				return out, md, err
 			}
 		}
+		sum := sha256.Sum256(data) // the SDK would take a buffer of 32 KiB to find it out
+		ctx = v4.SetPayloadHash(ctx, hex.EncodeToString(sum[:]))
 		if in.Request, err = req.SetStream(requestBody{bytes.NewReader(data)}); err != nil {
 			return out, md, err
 		}
@@ -111,7 +116,7 @@ func (x *exchange) readReply(ctx context.Context, in middleware.DeserializeInput
 
 func (x *exchange) judge(resp *http.Response) error {
 	defer resp.Body.Close() // also of attempts that are repeated, which the SDK leaves open until they time out
-	data, err := readAll(resp.Body, x.op.limit)
+	data, err := readAll(resp.Body, resp.ContentLength, x.op.limit)
 	id := resp.Header.Get("X-Amzn-Requestid")
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		e := refusal(resp, data)
@@ -142,13 +147,17 @@ func (x *exchange) judge(resp *http.Response) error {
 	return e
 }
 
-// readAll reads a body of at most limit bytes.
-func readAll(body io.Reader, limit int64) ([]byte, error) {
-	data, err := io.ReadAll(io.LimitReader(body, limit+1))
-	if err == nil && int64(len(data)) > limit {
+// readAll reads a body of at most limit bytes. Its length, as far as the server told, is believed for the room it takes.
+func readAll(body io.Reader, length, limit int64) ([]byte, error) {
+	var data bytes.Buffer
+	if length >= 0 && length <= limit {
+		data.Grow(int(length) + bytes.MinRead)
+	}
+	_, err := data.ReadFrom(io.LimitReader(body, limit+1))
+	if err == nil && int64(data.Len()) > limit {
 		return nil, fmt.Errorf("more than %d bytes", limit)
 	}
-	return data, err
+	return data.Bytes(), err
 }
 
 // refusal reads AWS's error envelope: a JSON object with __type and message, or Message in older parts, or

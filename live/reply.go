@@ -2,6 +2,7 @@ package live
 
 import (
 	"context"
+	"errors"
 	"math"
 	"strconv"
 	"strings"
@@ -43,7 +44,23 @@ func decodeObject(data []byte) (*pipeline.Node, error) {
 		return nil, unreadable("it is empty")
 	}
 	reply, err := pipeline.Decode(data)
+	return wanted(reply, err)
+}
+
+func decodeListing(data []byte, list string, item func(*pipeline.Node) error) (*pipeline.Node, error) {
+	if len(data) == 0 {
+		return nil, unreadable("it is empty")
+	}
+	reply, err := pipeline.DecodeList(data, list, item)
+	return wanted(reply, err)
+}
+
+// wanted returns a reply that is an object.
+func wanted(reply *pipeline.Node, err error) (*pipeline.Node, error) {
+	var known *Error
 	switch {
+	case errors.As(err, &known): // of an item
+		return nil, known
 	case err != nil:
 		e := unreadable("%v", err)
 		e.Err = err

@@ -41,7 +41,7 @@ type taggedPipelines struct {
 
 type taggedResource struct {
 	arn  string
-	tags map[string]string
+	tags []tag
 }
 
 var tagListing = listing[taggedResource]{
@@ -68,11 +68,15 @@ func (r *Reader) taggedPipelines(ctx context.Context) taggedPipelines {
 		if !ok || a.region != r.cfg.Region || a.account != id.Account {
 			continue
 		}
-		if old, ok := byName[a.pipeline]; ok && !maps.Equal(old, res.tags) {
+		tags, err := r.latest.tagsOf(a.pipeline, res.tags)
+		if err != nil {
+			return taggedPipelines{calls: calls, err: r.unusable(ctx, opGetResources, "", err)}
+		}
+		if old, ok := byName[a.pipeline]; ok && !maps.Equal(old, tags) {
 			err := r.unusable(ctx, opGetResources, "", unreadable("pipeline %q twice, with different tags", a.pipeline))
 			return taggedPipelines{calls: calls, err: err}
 		}
-		byName[a.pipeline] = res.tags
+		byName[a.pipeline] = tags
 	}
 	return taggedPipelines{byName: byName, calls: calls}
 }
@@ -83,6 +87,6 @@ func resourceIn(n *pipeline.Node) (taggedResource, error) {
 		return res, unreadable("a resource without an ARN")
 	}
 	var err error
-	res.tags, err = tagsIn(n, "Tags", tagIn("Key", "Value"))
+	res.tags, err = itemsIn(n, "Tags", tagIn("Key", "Value"))
 	return res, err
 }

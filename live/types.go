@@ -28,5 +28,5 @@ func typeIn(n *pipeline.Node) (*pipeline.Node, error) {
 	if n.Get("id") == nil {
 		return nil, unreadable("a type without an id")
 	}
-	return n, nil
+	return n.Clone(), nil
 }

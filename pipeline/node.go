@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -248,6 +249,16 @@ func Decode(data []byte) (*Node, error) {
 	return newReader(data).document()
 }
 
+// DecodeList is Decode of a listing: of an object whose member list, if that is an array, is not in what it returns but
+// handed to item, one value after the other. A value is there for the time of the call only; its strings stay. An error
+// of item is returned once the rest was found to be JSON.
+func DecodeList(data []byte, list string, item func(*Node) error) (*Node, error) {
+	r := newReader(data)
+	r.list, r.onItem = list, item
+	n, err := r.document()
+	return n, cmp.Or(err, r.itemErr)
+}
+
 // MaxDepth is how deeply a document may nest; the deepest that the service knows is about 12.
 const MaxDepth = 64
 
@@ -267,6 +278,10 @@ type reader struct {
 	onDuplicate func(first, second Member) // sees two members of one object whose names are equal in any letter case; may be nil
 	onNull      func(*Node)                // sees every null below the root; may be nil
 
+	list    string            // the member of the document whose items onItem gets
+	onItem  func(*Node) error // may be nil
+	itemErr error             // its first
+
 	nodes   pool[Node]
 	members pool[Member]
 	items   pool[*Node]
@@ -284,6 +299,17 @@ func newReader(data []byte, options ...jsontext.Options) *reader {
 type pool[T any] struct {
 	free []T
 	next int // how many to make next
+	all  []T // what again hands out
+}
+
+// again forgets what was taken since it was called last, and hands that out once more. It grows where it was too little.
+func (p *pool[T]) again() {
+	const most = 128
+	if p.all == nil || p.next > 0 && len(p.all) < most {
+		p.all = make([]T, min(max(16, 2*len(p.all)), most))
+	}
+	clear(p.all)
+	p.free, p.next = p.all, 0
 }
 
 // take returns n zero values. Appending to them moves them.
@@ -387,7 +413,12 @@ func (r *reader) object(n *Node) error {
 			return err
 		}
 		m.Name = r.unquoted(m.Offset, name)
-		if m.Value, err = r.value(); err != nil {
+		if r.onItem != nil && m.Name == r.list && r.dec.StackDepth() == 1 && r.dec.PeekKind() == '[' {
+			m.Value, err = r.each()
+		} else {
+			m.Value, err = r.value()
+		}
+		if err != nil {
 			return err
 		}
 		if r.onDuplicate != nil {
@@ -417,6 +448,31 @@ func (r *reader) array(n *Node) error {
 	r.openItems = r.openItems[:first]
 	_, err := r.dec.ReadToken()
 	return err
+}
+
+// each hands out the items of an array. They take turns in one piece of memory, as most are small.
+func (r *reader) each() (*Node, error) {
+	list := &Node{Kind: Array, Offset: r.next()}
+	if _, err := r.dec.ReadToken(); err != nil {
+		return nil, err
+	}
+	nodes, members, items := r.nodes, r.members, r.items
+	r.nodes, r.members, r.items = pool[Node]{}, pool[Member]{}, pool[*Node]{}
+	for r.dec.PeekKind() != ']' {
+		r.nodes.again()
+		r.members.again()
+		r.items.again()
+		item, err := r.value()
+		if err != nil {
+			return nil, err
+		}
+		if r.itemErr == nil {
+			r.itemErr = r.onItem(item)
+		}
+	}
+	r.nodes, r.members, r.items = nodes, members, items
+	_, err := r.dec.ReadToken()
+	return list, err
 }
 
 // foldedNames finds a name among an object's members in any letter case: by looking at each while they are

@@ -91,7 +91,7 @@ func (f *followers) saw(r *sync.Report) {
 	if one == nil || r.Err != nil || r.Waiting {
 		return
 	}
-	var all []live.Summary
+	all := make([]live.Summary, 0, len(r.Pipelines))
 	for _, p := range r.Pipelines {
 		if p.Live != nil {
 			all = append(all, *p.Live)
