@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime/debug"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -161,8 +162,12 @@ func (a *app) daemonConfig(f *worldFlags) (*config.Config, string, error) {
 	return cfg, path, err
 }
 
-// limitMemory lets the garbage collector know of the container's limit.
+// limitMemory lets the garbage collector know of the container's limit. It also has it collect twice as often as is usual,
+// unless GOGC says otherwise: a daemon that waits most of the time can spend a little of it on being small.
 func limitMemory(log *zap.Logger) {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(50)
+	}
 	limit, err := memlimit.Set(memlimit.WithRatio(0.9), memlimit.WithProvider(memlimit.FromCgroup))
 	if err == nil && limit > 0 && limit < math.MaxInt64 {
 		log.Info("the memory limit of the cgroup is heeded", zap.Int64("bytes", limit))
