@@ -51,11 +51,15 @@ func (s *Server) observed(c *call) (any, error) {
 	}
 	out, err := c.op.run(s, c)
 	after := s.storeOf(c.scope()).pipelines[c.record.Pipeline]
-	if before != after { // writes replace pipelines and never change them
-		s.opts.OnEffect(Effect{
-			Time: s.now(), Account: c.record.Account, Region: c.record.Region, Pipeline: c.record.Pipeline, Operation: c.record.Operation,
-			User: s.callerOf(c).name(), Before: before.state(), After: after.state(), Running: running,
-		})
-	}
+	s.tell(c.scope(), Effect{Pipeline: c.record.Pipeline, Operation: c.record.Operation, User: s.callerOf(c).name(), Running: running}, before, after)
 	return out, err
+}
+
+// tell tells of an effect, if there is one: writes replace pipelines and never change them.
+func (s *Server) tell(sc scope, e Effect, before, after *pipeline) {
+	if s.opts.OnEffect == nil || before == after {
+		return
+	}
+	e.Time, e.Account, e.Region, e.Before, e.After = s.now(), sc.account, sc.region, before.state(), after.state()
+	s.opts.OnEffect(e)
 }
