@@ -84,13 +84,23 @@ func (h *history) add(e event) int {
 
 func (h *history) note(format string, args ...any) { h.add(event{note: fmt.Sprintf(format, args...)}) }
 
-// tell is the part of a history that has to do with a pipeline, for people; "" for all of it.
-func (h *history) tell(pipeline string, most int) string {
+// tell is the part of a history that has to do with a pipeline up to an event, for people: the latest lines. What is said
+// again and again is said once.
+func (h *history) tell(pipeline string, until, most int) string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var lines []string
-	for _, e := range h.events {
-		if line := e.line(pipeline); line != "" {
+	said := map[string]string{}
+	for _, e := range h.events[:min(len(h.events), until+20)] {
+		line := e.line(pipeline)
+		if e.report != nil || e.look != nil {
+			about := fmt.Sprint(e.proc, strings.Fields(line)[:2])
+			if said[about] == line {
+				continue
+			}
+			said[about] = line
+		}
+		if line != "" {
 			lines = append(lines, fmt.Sprintf("%5d %s %-5s %s", e.n, e.at.UTC().Format("02 15:04:05.000"), e.proc, line))
 		}
 	}
@@ -101,7 +111,7 @@ func (h *history) tell(pipeline string, most int) string {
 }
 
 func (e event) line(pipeline string) string {
-	about := func(name string) bool { return pipeline == "" || name == "" || name == pipeline }
+	about := func(name string) bool { return pipeline == "" || name == pipeline }
 	switch {
 	case e.begin:
 		return "begins"
@@ -111,7 +121,7 @@ func (e event) line(pipeline string) string {
 		return e.note
 	case e.sent != nil && about(e.sent.pipeline):
 		return fmt.Sprintf("→ %s %s %s", e.sent.op, e.sent.region, e.sent.pipeline)
-	case e.got != nil && about(e.got.pipeline):
+	case e.got != nil && (about(e.got.pipeline) || e.got.pipeline == "" && !e.got.ok()):
 		return fmt.Sprintf("← %s %s %s: %d (of %d)", e.got.op, e.got.region, e.got.pipeline, e.got.status, e.got.sent)
 	case e.effect != nil && about(e.effect.Pipeline):
 		f := e.effect
@@ -120,7 +130,7 @@ func (e event) line(pipeline string) string {
 		return fmt.Sprintf("? %s cannot be read", e.look.source)
 	case e.look != nil:
 		return fmt.Sprintf("? %s is at %.8s, whole %v", e.look.source, e.look.commit.id, e.look.whole)
-	case e.durable != nil:
+	case e.durable != nil && bytes.Contains(e.durable, []byte(pipeline)):
 		return fmt.Sprintf("! %.160s", e.durable)
 	case e.report != nil:
 		return "= " + told(e.report, pipeline)

@@ -134,10 +134,10 @@ func (c *checker) adoption() {
 		if w.op == "CreatePipeline" || w.set == nil || w.sight.tags["plumbline:managed-by"] != "" || c.recordOf(w) != nil || w.sight.tagsAt == 0 {
 			return
 		}
-		same := false
+		same := false // so far as we know
 		if _, l, ok := w.wanted(); ok {
 			_, f, _ := l.commit.wanted(w.pipeline)
-			same = gist([]byte(f.text())) == gist(w.sight.doc)
+			same = gist([]byte(f.text())) == gist(known(w.sight.doc))
 		}
 		switch {
 		case w.op == "DeletePipeline":
@@ -347,7 +347,7 @@ func (c *checker) saved() {
 		if f == nil || w.op == "CreatePipeline" || w.intent == nil || f.Before.Version != w.intent.Base {
 			return
 		}
-		if gist(w.intent.Previous) != gist(f.Before.Declaration) {
+		if previous := gist(w.intent.Previous); previous != gist(f.Before.Declaration) && previous != gist(w.sight.doc) {
 			c.fail("I12", w.pipeline, w.sent, "%s of a definition that is not in the journal", w.op)
 		}
 		if !maps.Equal(w.intent.Tags, w.sight.tags) {

@@ -76,7 +76,7 @@ func (s settlement) wanted() (open []violation) {
 				continue
 			}
 			truth, live := s.c.truth[place{s.t.region, name}]
-			same := live && gist(truth.Declaration) == gist([]byte(file.text())) && tagged(truth.Tags, file.tags)
+			same := live && gist(known(truth.Declaration)) == gist([]byte(file.text())) && tagged(truth.Tags, file.tags)
 			ours := s.c.ours(s.v, truth.Tags)
 			x := s.change(name)
 			switch {

@@ -32,6 +32,7 @@ var (
 	fromFlag     = flag.Uint64("from", 0, "the first of them; 0 for one that the commit tells")
 	triesFlag    = flag.Int("tries", 20, "how often -seed is played until it fails")
 	familiesFlag = flag.String("families", "", "fault families to switch on, or with a ! off, separated by commas; the seed decides about the others")
+	tellFlag     = flag.String("tell", "", "the pipeline to tell of when -seed fails; empty for that of the first violation")
 	stepsFlag    = flag.Int("steps", 40, "how many things happen before the calm")
 )
 
@@ -69,7 +70,11 @@ func play(t *testing.T, seed uint64) (p played) {
 		p.calls, p.passes = w.h.calls, w.h.passes
 		if len(p.violations) > 0 {
 			v := p.violations[0]
-			p.story = w.describe() + "\n" + w.h.tell(v.pipeline, 150)
+			about, until := v.pipeline, v.at
+			if *tellFlag != "" {
+				about, until = *tellFlag, len(w.h.events)
+			}
+			p.story = w.describe() + "\n" + w.h.tell(about, until, 120)
 		}
 	})
 	p.took = time.Since(start)
