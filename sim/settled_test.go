@@ -76,16 +76,16 @@ func (s settlement) wanted() (open []violation) {
 				continue
 			}
 			truth, live := s.c.truth[place{s.t.region, name}]
-			same := live && gist(known(truth.Declaration)) == gist([]byte(file.text())) && tagged(truth.Tags, file.tags)
+			same := live && gist(known(truth.Declaration)) == gist([]byte(file.text()))
 			ours := s.c.ours(s.v, truth.Tags)
 			x := s.change(name)
 			switch {
-			case same && (ours && recorded(truth.Tags, truth.Version) || !ours && x == nil):
+			case same && (ours && tagged(truth.Tags, file.tags) && recorded(truth.Tags, truth.Version) || !ours && x == nil):
 				if status := s.status(name); status != sync.StatusSynced {
 					open = append(open, s.bad(name, "it is as the file says, and the report calls it %q", status))
 				}
 			case x == nil:
-				open = append(open, s.bad(name, "it is not as the file says (content and tags: %v, ours: %v), and the report has no change for it", same, ours))
+				open = append(open, s.bad(name, "it is not as the file says (content: %v, ours: %v), and the report has no change for it", same, ours))
 			case x.Hold == "":
 				open = append(open, s.bad(name, "%s is %s: %v", x.Verb, x.Outcome, x.Err))
 			default:

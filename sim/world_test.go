@@ -100,6 +100,7 @@ type instance struct {
 	done    chan struct{}
 	lost    bool // its state was lost at some time
 	filled  bool // its disk was full at some time
+	blind   bool // the process could not open its journal, and writes nothing as long as it lives
 }
 
 // world is everything that a seed makes.
@@ -244,6 +245,7 @@ func (w *world) start(i *instance) {
 	w.h.add(event{proc: p, begin: true})
 	var stateErr error
 	i.journal, stateErr = journal.OpenOn(mount{i.disk, p, w.h}, "/state")
+	i.blind = stateErr != nil
 	cfg := sync.LoopConfig{
 		Instance: s.instance, Interval: s.interval, Sweep: time.Hour, Log: w.logger,
 		OnReport: func(r *sync.Report) {
@@ -377,7 +379,7 @@ func (w *world) calm() {
 		if i.proc != nil {
 			i.proc.killAfter(0)
 		}
-		if i.proc == nil || i.proc.isDead() {
+		if i.proc == nil || i.proc.isDead() || i.blind {
 			w.stop(i)
 			w.start(i)
 		}
