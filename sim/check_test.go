@@ -50,7 +50,7 @@ type entry struct {
 
 // sight is what one process has seen of one pipeline.
 type sight struct {
-	tagsAt, getAt, runAt, attempt int // events of requests whose replies are here; attempt is the first since the last write
+	tagsAt, getAt, runAt, attempt int // events of requests whose replies are here; attempt is the first since the cut
 	tags                          map[string]string
 	doc                           []byte // nil: AWS said that there is none
 	version                       int
@@ -66,6 +66,7 @@ type view struct {
 	listed  map[string]*listing // :: region
 	flying  []*call             // writes without an end
 	account bool                // the caller was identified
+	cut     map[string]int      // :: region → the event of the latest write, or the latest report: what was read before belongs to something else
 	reports int
 	writes  []*write
 }
@@ -135,7 +136,7 @@ func replay(w *world) *checker {
 	for i := range c.events {
 		switch e := &c.events[i]; {
 		case e.begin:
-			c.views[e.proc] = &view{setup: w.setups[e.proc], sights: map[place]*sight{}, looks: map[string][]seen{}, listed: map[string]*listing{}}
+			c.views[e.proc] = &view{setup: w.setups[e.proc], sights: map[place]*sight{}, looks: map[string][]seen{}, listed: map[string]*listing{}, cut: map[string]int{}}
 			c.reports[e.proc.of] = map[string]*sync.Report{}
 		case e.sent != nil:
 			c.sent(e)
@@ -150,6 +151,7 @@ func replay(w *world) *checker {
 			c.durable(e)
 		case e.report != nil:
 			c.views[e.proc].reports++
+			c.views[e.proc].cut[e.report.Region] = e.n
 			c.reports[e.proc.of][e.report.Target] = e.report
 		}
 	}
@@ -185,7 +187,7 @@ func (c *checker) sent(e *event) {
 	s := v.sight(p)
 	if !call.writes() {
 		s.latest = e.n
-		if s.attempt == 0 {
+		if s.attempt <= v.cut[call.region] {
 			s.attempt = e.n
 		}
 		return
@@ -219,9 +221,7 @@ func (c *checker) sent(e *event) {
 	v.flying = append(v.flying, call)
 	v.writes = append(v.writes, w)
 	c.writes = append(c.writes, w)
-	if call.changes() {
-		s.attempt = 0
-	}
+	v.cut[call.region] = e.n
 }
 
 // ours reports whether tags are those of a pipeline that a process may regard as its own.
@@ -245,7 +245,6 @@ func (c *checker) got(e *event) {
 	case "GetPipeline":
 		var out struct {
 			Pipeline json.RawMessage
-			Type     string `json:"__type"`
 		}
 		read := decode(r.reply, &out)
 		switch {
@@ -253,7 +252,7 @@ func (c *checker) got(e *event) {
 			var doc struct{ Version int }
 			decode(out.Pipeline, &doc)
 			s.getAt, s.doc, s.version = r.sent, out.Pipeline, doc.Version
-		case !r.ok() && strings.Contains(out.Type, "PipelineNotFound"):
+		case r.said == 400 && bytes.Contains(r.reply, []byte("PipelineNotFoundException")): // enough, even of half a reply
 			s.getAt, s.doc, s.version = r.sent, nil, 0
 		}
 	case "ListTagsForResource":

@@ -43,6 +43,7 @@ type call struct {
 
 	status int // 0: no whole reply arrived
 	reply  []byte
+	said   int // the status of a reply of which a part arrived
 }
 
 // writes reports whether a call changes a pipeline.
@@ -237,7 +238,8 @@ func (c client) Do(req *http.Request) (*http.Response, error) {
 	if err == nil {
 		reply, cut := io.ReadAll(resp.Body)
 		resp.Body = io.NopCloser(bytes.NewReader(reply))
-		if cut != nil {
+		if call.said = resp.StatusCode; cut != nil {
+			call.reply = reply
 			resp.Body = io.NopCloser(io.MultiReader(bytes.NewReader(reply), iotest.ErrReader(cut)))
 		} else {
 			call.status, call.reply = resp.StatusCode, reply

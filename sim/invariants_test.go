@@ -73,10 +73,20 @@ func (c *checker) eachChange(do func(w *write)) {
 // happened reports whether a write was made, as far as its process could know at best: it was, or its reply was lost.
 func (w *write) happened() bool { return w.effect != nil || w.ok() || w.status == 0 }
 
-// fresh reports whether something was read in the attempt that a write belongs to: since the last change of content of
-// the pipeline, and not long ago.
-func (c *checker) fresh(w *write, event int) bool {
-	return event > 0 && event >= w.sight.attempt && w.at.Sub(c.events[event].at) < 5*time.Minute
+// fresh reports whether something was read in the attempt that a write belongs to: since the write and the report before
+// it in its region.
+func (c *checker) fresh(w *write, event int) bool { return event > 0 && event >= w.sight.attempt }
+
+// began is when the checks right before a write began.
+func (c *checker) began(w *write) event {
+	at := w.sight.tagsAt
+	if w.op == "CreatePipeline" {
+		at = w.sight.getAt
+	}
+	if !c.fresh(w, at) {
+		at = w.sent
+	}
+	return c.events[at]
 }
 
 // wanted is what the looks of a write say of its pipeline: the latest one of the source that has it.
@@ -245,9 +255,12 @@ func (c *checker) broken() {
 	c.eachChange(func(w *write) {
 		if w.op == "DeletePipeline" {
 			source, _, _ := strings.Cut(w.sight.tags["plumbline:source"], ":")
+			if w.set == nil || w.view.setup.feed(source) == nil {
+				return
+			}
 			for _, l := range slices.Backward(w.looks[source]) {
 				if l.commit != nil && l.whole {
-					if l.commit.broken() {
+					if l.commit.broken(w.view.setup.feed(source).mayTouch(w.set.name)) {
 						c.fail("I7", w.pipeline, w.sent, "a delete though %s has broken files", source)
 					}
 					break
@@ -265,10 +278,7 @@ func (c *checker) broken() {
 
 // basis returns the looks on which a write may rest: good ones not long before its attempt began.
 func (c *checker) basis(w *write) (good []seen) {
-	begin := w.at
-	if a := w.sight.attempt; a > 0 {
-		begin = c.events[a].at
-	}
+	begin := c.began(w).at
 	for _, looks := range w.looks {
 		for _, l := range looks {
 			if l.commit != nil && begin.Sub(l.at) < 150*time.Second {
@@ -538,11 +548,7 @@ func (c *checker) observing() {
 		if w.set.mode == sync.Detect || w.set.readOnly {
 			c.fail("I26", w.pipeline, w.sent, "%s in mode %s, readOnly %v", w.op, w.set.mode, w.set.readOnly)
 		}
-		before := w.sent
-		if a := w.sight.attempt; a > 0 {
-			before = a
-		}
-		if c.suspended(w.proc.of, w.set.name, w.pipeline, before, w.at) {
+		if begin := c.began(w); c.suspended(w.proc.of, w.set.name, w.pipeline, begin.n, begin.at) {
 			c.fail("I26", w.pipeline, w.sent, "%s though a person has suspended it", w.op)
 		}
 	})

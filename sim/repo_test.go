@@ -149,10 +149,11 @@ func (c *commit) stands(name string) bool {
 	return false
 }
 
-// broken reports whether some file of the commit cannot be used.
-func (c *commit) broken() bool {
+// broken reports whether some file of the commit cannot be used. Where the files do not go, nobody can tell that two claim
+// one pipeline, nor that one names a role that is not allowed there.
+func (c *commit) broken(goes bool) bool {
 	for _, f := range c.files {
-		if _, _, ok := c.wanted(f.name); !ok {
+		if _, _, ok := c.wanted(f.name); goes && !ok || !goes && (f.broken == "cut" || f.broken == "twice") {
 			return true
 		}
 	}

@@ -174,14 +174,14 @@ func (s settlement) extra() (open []violation) {
 		claimed, broken := false, false
 		for _, f := range s.v.setup.feeds {
 			claimed = claimed || f.mayTouch(s.t.name) && f.repo.head().stands(p.name)
-			broken = broken || f.repo.head().broken()
+			broken = broken || f.repo.head().broken(f.mayTouch(s.t.name))
 		}
 		if claimed {
 			continue
 		}
 		x := s.change(p.name)
 		switch {
-		case x == nil && broken && s.status(p.name) == sync.StatusInvalid:
+		case broken && s.status(p.name) == sync.StatusInvalid: // its file may be the broken one
 		case x == nil || x.Verb != sync.Delete:
 			open = append(open, s.bad(p.name, "no file wants it, and the report says %q", s.status(p.name)))
 		case x.Hold == sync.HoldPolicy && (!s.t.prune || s.t.mode == sync.Detect || s.t.readOnly):

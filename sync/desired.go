@@ -230,6 +230,9 @@ func (t *Tree) desired(target pipeline.Target, judged []judgement) *Desired {
 			continue
 		}
 		if !f.goesTo(target.Name) {
+			if len(onlyErrors(pipeline.Grade(f.problems, target.Rules))) > 0 {
+				d.closed[escapeTag(f.origin.Snapshot.Source)] = true // whoever is at work on a source may not be done
+			}
 			continue
 		}
 		doc, problems := judged[i].doc, judged[i].problems
