@@ -16,7 +16,7 @@ import (
 // families are the kinds of trouble that a seed has or has not.
 var families = []string{
 	"throttle", "lost", "errors", "slow", "badreply", "pages", "stale", "denied", "unknownfield", "race", // replies of AWS
-	"drift", "owners", "executions", "clock", // other people, and AWS itself
+	"drift", "owners", "fight", "executions", "clock", // other people, and AWS itself
 	"remove", "rename", "broken", "empty", "unreadable", "rewrite", "mass", "secrets", // the repository
 	"crash", "lostreply", "lost-state", "full", "two", "config", "suspend", "prune", "fence", // our side
 }
@@ -42,7 +42,7 @@ func (w *world) act() {
 		{"", 6, w.changeFile}, {"", 2, w.newFile}, {"", 2, func() {}},
 		{"remove", 3, w.removeFile}, {"prune", 3, w.removeFile}, {"rename", 3, w.renameFile}, {"broken", 4, w.breakFile}, {"mass", 3, w.massChange},
 		{"empty", 2, w.emptyRepo}, {"unreadable", 3, w.unreadable}, {"rewrite", 2, w.rewriteRepo},
-		{"drift", 5, w.personEdits}, {"owners", 4, w.personRetags}, {"unknownfield", 2, w.personAddsField}, {"executions", 4, w.startExecution},
+		{"drift", 5, w.personEdits}, {"owners", 4, w.personRetags}, {"fight", 2, w.fight}, {"unknownfield", 2, w.personAddsField}, {"executions", 4, w.startExecution},
 		{"crash", 5, w.crash}, {"lost-state", 3, w.crash}, {"full", 2, w.fillDisk}, {"config", 2, w.reconfigure}, {"fence", 2, w.refence}, {"suspend", 3, w.suspend},
 		{"clock", 1, w.moveClock}, {"", 4, w.rearm},
 	}
@@ -216,6 +216,18 @@ func (w *world) personEdits() {
 			}
 		}
 	})
+}
+
+// fight lets somebody change one pipeline again and again, as another tool does that wants it otherwise.
+func (w *world) fight() {
+	name, region := w.somePipeline(), w.someRegion()
+	for i := range 10 {
+		w.edit(name, region, func(doc map[string]any) {
+			stage := doc["stages"].([]any)[1].(map[string]any)
+			stage["name"] = fmt.Sprintf("Other%d", i)
+		})
+		time.Sleep(w.all[0].setup.interval*5/4 + 10*time.Second)
+	}
 }
 
 func (w *world) edit(name, region string, change func(doc map[string]any)) {

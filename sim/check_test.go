@@ -101,6 +101,8 @@ type write struct {
 	list   listing
 	looks  map[string][]seen
 	ours   map[place]int // pipelines that were ours then, by region
+	person bool          // what was live then had been written by somebody else than a daemon
+	live   int           // the version of that
 }
 
 // checker holds a history against the invariants.
@@ -202,7 +204,8 @@ func (c *checker) sent(e *event) {
 	}
 	op, ever := c.applied[in][p]
 	w.known = ever && op != "delete"
-	w.ours = map[place]int{}
+	w.ours, w.live = map[place]int{}, c.truth[p].Version
+	w.person = c.by[p] != "" && !slices.ContainsFunc(c.w.all, func(in *instance) bool { return strings.HasPrefix(c.by[p], in.id) && len(c.by[p]) < 5 })
 	for at, state := range c.truth {
 		if at.region == call.region && c.ours(v, state.Tags) {
 			w.ours[at] = state.Version

@@ -236,7 +236,11 @@ func (f *handle) Sync() error {
 		return err
 	}
 	defer leave()
-	fresh := f.data[f.synced:]
+	from := f.synced
+	for from > 0 && f.data[from-1] != '\n' { // a line that was cut before and this one are read as one
+		from--
+	}
+	fresh := f.data[from:]
 	f.synced = len(f.data)
 	if f.m.sure[f.name] == f.inode { // else its name is lost with the power
 		f.m.h.add(event{proc: f.m.proc, durable: slices.Clone(fresh)})

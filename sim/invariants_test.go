@@ -418,6 +418,9 @@ func (c *checker) version() {
 		if w.intent.Base != w.sight.version {
 			c.fail("I17", w.pipeline, w.sent, "an update of version %d, and %d was read", w.intent.Base, w.sight.version)
 		}
+		if w.person && w.live == w.sight.version && w.set != nil && w.set.mode == sync.Apply && c.ours(w.view, w.sight.tags) && !c.everInGit(w) {
+			c.fail("I17", w.pipeline, w.sent, "mode apply overwrites version %d, which a person wrote", w.live)
+		}
 		if w.effect == nil || w.effect.Before.Version <= w.intent.Base {
 			return
 		}
@@ -432,6 +435,21 @@ func (c *checker) version() {
 			return
 		}
 	})
+}
+
+// everInGit reports whether what was live before a write is what some commit says: then nobody's work is lost.
+func (c *checker) everInGit(w *write) bool {
+	live := gist(known(w.sight.doc))
+	for _, looks := range w.looks {
+		for _, l := range looks {
+			for at := l.commit; at != nil; at = at.after {
+				if _, f, ok := at.wanted(w.pipeline); ok && gist([]byte(f.text())) == live {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }
 
 func (c *checker) unknownFields() {

@@ -18,6 +18,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -32,6 +33,8 @@ var (
 	fromFlag     = flag.Uint64("from", 0, "the first of them; 0 for one that the commit tells")
 	triesFlag    = flag.Int("tries", 20, "how often -seed is played until it fails")
 	familiesFlag = flag.String("families", "", "fault families to switch on, or with a ! off, separated by commas; the seed decides about the others")
+	untilFlag    = flag.String("until", "", "go on until this invariant is violated, and no other")
+	bugsFlag     = flag.String("bugs", "", "the seeded bugs to catch: all, quick, or names separated by commas; empty for all with LONG_TESTS, else none")
 	tellFlag     = flag.String("tell", "", "the pipeline to tell of when -seed fails; empty for that of the first violation")
 	stepsFlag    = flag.Int("steps", 40, "how many things happen before the calm")
 )
@@ -92,6 +95,9 @@ func (p played) report(t *testing.T) {
 		}
 		fmt.Fprintln(&b, v)
 	}
+	if *untilFlag != "" {
+		p.story = ""
+	}
 	t.Errorf("seed %d, commit %s: %d violations\n%sagain: go test ./sim -run TestSimulation -seed=%d -steps=%d\n%s", p.seed, head(), len(p.violations), b.String(), p.seed, *stepsFlag, p.story)
 }
 
@@ -149,8 +155,13 @@ func TestSimulation(t *testing.T) {
 					p := play(t, from+uint64(n)-1)
 					calls.Add(int64(p.calls))
 					passes.Add(int64(p.passes))
-					if len(p.violations) > 0 {
+					switch {
+					case len(p.violations) == 0:
+					case *untilFlag == "":
 						failed.Add(1)
+						p.report(t)
+					case slices.ContainsFunc(p.violations, func(v violation) bool { return v.id == *untilFlag }):
+						failed.Add(3)
 						p.report(t)
 					}
 				}
