@@ -170,7 +170,7 @@ func (b seededBug) hunt(t *testing.T) bool {
 	}
 	built := time.Since(start)
 	out, err = exec.Command(binary, "-test.run=^TestSimulation$", "-test.timeout=5m", "-seeds=500", "-from=1", "-until="+b.breaks, "-families="+b.families).CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "\n        "+b.breaks+": ") {
+	if err == nil || !regexp.MustCompile(`\n\s+`+b.breaks+`: `).Match(out) {
 		t.Errorf("%s\n%s was to be violated and was not (%v):\n%.3000s", b.says, b.breaks, err, out)
 		return false
 	}

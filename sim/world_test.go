@@ -119,9 +119,10 @@ type world struct {
 	skew      time.Duration
 	skewLock  stdsync.Mutex
 	setups    map[*proc]setup
-	calmFrom  int         // the event with which the calm began
-	quietFrom int         // the event from which on nothing is to be done any more
-	final     []violation // what was not settled then
+	observe   func(*sync.Report) // is told of all reports; nil for nobody
+	calmFrom  int                // the event with which the calm began
+	quietFrom int                // the event from which on nothing is to be done any more
+	final     []violation        // what was not settled then
 }
 
 // chance is true once in n.
@@ -251,6 +252,9 @@ func (w *world) start(i *instance) {
 		OnReport: func(r *sync.Report) {
 			if p.step() == nil {
 				w.h.add(event{proc: p, report: r})
+			}
+			if w.observe != nil {
+				w.observe(r)
 			}
 		},
 	}
