@@ -424,6 +424,7 @@ func (w *world) rearm() {
 		},
 		"pages": func() {
 			arm(emulator.Fault{Operation: pick(w, "ListPipelines", "GetResources"), Action: pick(w, "page-drop", "page-dup", "repeat-token", "empty-200", "html-200", "bad-json")})
+			arm(emulator.Fault{Operation: "GetResources", Action: pick(w, "repeat-token", "page-drop", "page-dup"), Probability: pick(w, .2, 1)})
 		},
 		"stale": func() {
 			f := emulator.Fault{Operation: pick(w, "GetPipeline", "ListPipelines", "GetResources", "ListTagsForResource"), Action: "stale-read"}

@@ -107,6 +107,9 @@ func (w *write) wanted() (source string, latest seen, ok bool) {
 func (c *checker) ownership() {
 	c.each(func(w *write) {
 		if w.op == "CreatePipeline" {
+			if !bytes.Contains(w.body, []byte(`"plumbline:managed-by"`)) {
+				c.fail("I1", w.pipeline, w.sent, "a create without the mark by which it is ours")
+			}
 			return
 		}
 		if c.recordOf(w) != nil {

@@ -196,6 +196,14 @@ func (w *world) settle() {
 		}
 		common.feeds = append(common.feeds, f)
 	}
+	for i := range w.count("pages", 120) { // other people's, so that a listing of tags has two pages
+		f := file{name: fmt.Sprintf("crowd%03d", i), key: "k", mode: "SUPERSEDED", tags: map[string]string{"team": "crowd"}}
+		var in map[string]any
+		decode([]byte(f.text()), &in)
+		if _, err := w.person(regions[0], "CreatePipeline", in); err != nil {
+			w.t.Fatal(err)
+		}
+	}
 	for i := range 1 + w.count("two", 1) {
 		s := common
 		s.targets, s.feeds = slices.Clone(common.targets), slices.Clone(common.feeds)
