@@ -31,6 +31,7 @@ var levels = map[string]int{ // :: first folder → level
 	"cmd":       4,
 	"deploy":    4, // tests of the files for operators
 	"bench":     4, // measures the program from outside; nothing imports it
+	"sim":       4, // tests of all of it together, in simulated time
 
 	// These two stand beside the house: they import nothing of ours, and only programs import them.
 	"config":   3,

@@ -58,6 +58,9 @@ type Options struct {
 	CustomActions []string
 	// TrailDelay is how long after a call CloudTrail shows its event. AWS takes up to 15 minutes; 0: at once.
 	TrailDelay time.Duration
+	// OnEffect is told of every change of a pipeline, in their order, while the emulator's lock is held: it must not
+	// block, nor call the emulator. nil for nobody.
+	OnEffect func(Effect)
 }
 
 // Server is the emulator. Use New; all methods may be called at any time from any goroutine.
@@ -232,7 +235,7 @@ func hastened(now func() time.Time, speed float64) func() time.Time {
 func (s *Server) run(c *call) (any, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	out, err := c.op.run(s, c)
+	out, err := s.observed(c)
 	s.trail(c, out, err)
 	return out, err
 }

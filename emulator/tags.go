@@ -110,6 +110,7 @@ func (s *Server) SetTags(t PipelineTags) error {
 	maps.Copy(p.tags, t.Tags)
 	p.wasTagged = true
 	st.put(&p, s.now())
+	s.tell(scope{cmp.Or(t.Account, s.opts.Account), t.Region}, Effect{Pipeline: p.name, Operation: "SetTags", User: "aws"}, old, &p)
 	return nil
 }
 

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -74,7 +73,7 @@ func (j *Journal) read() (size int64, err error) {
 
 // lines calls do with each line of the file, which it may not keep. The last one may lack its line end.
 func (j *Journal) lines(do func(line []byte) error) error {
-	f, err := os.Open(j.path)
+	f, err := j.disk.Open(j.path)
 	if err != nil {
 		return fmt.Errorf("reading the journal: %w", err)
 	}
@@ -102,16 +101,16 @@ func linesOf(r *bufio.Reader, do func(line []byte) error) error {
 // compact rewrites the file with the entries that still matter and, for people to look at, the newest of the others. It
 // returns how large the file is by what this journal knows.
 func (j *Journal) compact() (size int64, err error) {
-	old, err := os.Open(j.path)
+	old, err := j.disk.Open(j.path)
 	if err != nil {
 		return 0, fmt.Errorf("compacting the journal: %w", err)
 	}
 	defer old.Close()
-	tmp, err := os.CreateTemp(filepath.Dir(j.path), "journal-*.tmp")
+	tmp, err := j.disk.CreateTemp(filepath.Dir(j.path), "journal-*.tmp")
 	if err != nil {
 		return 0, fmt.Errorf("compacting the journal: %w", err)
 	}
-	defer os.Remove(tmp.Name())
+	defer func() { _ = j.disk.Remove(tmp.Name()) }() // which fails once it is renamed
 	w := bufio.NewWriter(tmp)
 	if size, err = j.copyKept(w, bufio.NewReader(old)); err != nil {
 		return 0, errors.Join(err, tmp.Close())
@@ -121,7 +120,7 @@ func (j *Journal) compact() (size int64, err error) {
 	if err = errors.Join(err, w.Flush(), tmp.Sync(), tmp.Close()); err != nil {
 		return 0, fmt.Errorf("compacting the journal: %w", err)
 	}
-	if err := os.Rename(tmp.Name(), j.path); err != nil {
+	if err := j.disk.Rename(tmp.Name(), j.path); err != nil {
 		return 0, fmt.Errorf("compacting the journal: %w", err)
 	}
 	j.torn = false
@@ -184,15 +183,4 @@ func (j *Journal) matters() map[mark]bool {
 		}
 	}
 	return kept
-}
-
-// syncFolder makes a file that was created or renamed in a folder survive a loss of power. Some systems cannot
-// sync a folder; there is nothing more to be done there.
-func syncFolder(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("opening the state folder: %w", err)
-	}
-	_ = d.Sync()
-	return d.Close()
 }

@@ -80,11 +80,12 @@ const (
 // Journal is an open journal. Its methods may be called from several goroutines.
 type Journal struct {
 	path string
+	disk Disk
 
 	mu     sync.Mutex
-	file   *os.File
-	size   int64 // of the file, in bytes
-	limit  int64 // at which it is rewritten
+	file   DiskFile // nil: it is only read
+	size   int64    // of the file, in bytes
+	limit  int64    // at which it is rewritten
 	next   int64
 	latest map[string]*standing // :: account/region/name → what its latest entries say
 	since  time.Time            // from when on nothing is missing
@@ -113,8 +114,8 @@ type outcome struct {
 	failed                     bool
 }
 
-func at(dir string) *Journal {
-	return (&Journal{path: filepath.Join(dir, "journal.log"), next: 1}).forget()
+func at(disk Disk, dir string) *Journal {
+	return (&Journal{path: filepath.Join(dir, "journal.log"), disk: disk, next: 1}).forget()
 }
 
 // forget makes the memory that of an empty file.
@@ -125,20 +126,23 @@ func (j *Journal) forget() *Journal {
 }
 
 // Open opens the journal in a folder, which is made if need be.
-func Open(dir string) (*Journal, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+func Open(dir string) (*Journal, error) { return OpenOn(machine{}, dir) }
+
+// OpenOn is Open on a file system other than the machine's.
+func OpenOn(disk Disk, dir string) (*Journal, error) {
+	if err := disk.MkdirAll(dir); err != nil {
 		return nil, fmt.Errorf("making the state folder: %w", err)
 	}
-	j := at(dir)
+	j := at(disk, dir)
 	size, err := j.read()
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
 	j.size, j.limit = size, maxSize
 	for _, pattern := range []string{"journal-*.tmp", "counted-*.tmp"} { // of a compaction or a saving that was cut short
-		left, _ := filepath.Glob(filepath.Join(dir, pattern))
+		left, _ := disk.Glob(filepath.Join(dir, pattern))
 		for _, name := range left {
-			_ = os.Remove(name)
+			_ = disk.Remove(name)
 		}
 	}
 	if err := j.openLocked(); err != nil {
@@ -160,7 +164,7 @@ func (j *Journal) refreshLocked() error {
 	if j.file == nil {
 		return nil // it is only read
 	}
-	now, err := os.Stat(j.path)
+	now, err := j.disk.Stat(j.path)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("writing the journal: %w", err)
 	}
@@ -171,7 +175,7 @@ func (j *Journal) refreshLocked() error {
 	if err != nil {
 		return fmt.Errorf("writing the journal: %w", err)
 	}
-	if now != nil && os.SameFile(mine, now) && now.Size() == j.size {
+	if now != nil && j.disk.SameFile(mine, now) && now.Size() == j.size {
 		return nil
 	}
 	old := j.file
@@ -189,12 +193,12 @@ func (j *Journal) refreshLocked() error {
 }
 
 func (j *Journal) openLocked() error {
-	f, err := os.OpenFile(j.path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	f, err := j.disk.Append(j.path)
 	if err != nil {
 		return fmt.Errorf("opening the journal: %w", err)
 	}
 	j.file = f
-	return syncFolder(filepath.Dir(j.path))
+	return j.disk.SyncFolder(filepath.Dir(j.path))
 }
 
 // boundLocked keeps the file from growing for ever: once it is over the limit it is rewritten with the entries
@@ -218,7 +222,7 @@ func (j *Journal) boundLocked() error {
 // Read reads the journal of a folder for a command that writes nothing: it makes no folder and no file. The
 // error wraps [os.ErrNotExist] where there is none. Intend fails on what it returns.
 func Read(dir string) (*Journal, error) {
-	j := at(dir)
+	j := at(machine{}, dir)
 	if _, err := j.read(); err != nil {
 		return nil, err
 	}
@@ -368,9 +372,9 @@ func (j *Journal) appendLocked(e Entry) error {
 	if err := j.putLocked(line); err != nil {
 		return err
 	}
-	if now, err := os.Stat(j.path); err == nil {
+	if now, err := j.disk.Stat(j.path); err == nil {
 		// Another process may have rewritten the file just now, without this line.
-		if mine, err := j.file.Stat(); err == nil && !os.SameFile(mine, now) {
+		if mine, err := j.file.Stat(); err == nil && !j.disk.SameFile(mine, now) {
 			old := j.file
 			if err := j.openLocked(); err != nil {
 				return err

@@ -198,7 +198,7 @@ func TestFlippedBits(t *testing.T) {
 		for bit := range 8 {
 			spoilt := bytes.Clone(data)
 			spoilt[i] ^= 1 << bit
-			r := at(write(t, spoilt))
+			r := at(machine{}, write(t, spoilt))
 			if _, err := r.read(); err != nil {
 				t.Fatal(err)
 			}

@@ -190,8 +190,23 @@ func (p *pass) check(ctx context.Context, c *Change) (map[string]string, error) 
 		c.Hold, c.Reason = HoldDrift, fmt.Sprintf("it moved from version %d to %d while it was planned; the next pass looks again", c.base.Version, now.Version)
 		return nil, nil
 	}
+	if otherwise(c.base, now, c.Region) {
+		p.Target.Memory.keep(c.Pipeline, now)
+		c.Hold, c.Reason = HoldDrift, fmt.Sprintf("AWS shows version %d otherwise than when it was planned; the next pass looks again", now.Version)
+		return nil, nil
+	}
 	c.base = now
 	return tags, nil
+}
+
+// otherwise reports whether two readings of one version differ: AWS may have begun to show a field that an update would
+// erase. A delete was planned without a reading.
+func otherwise(then, now live.Pipeline, region string) bool {
+	if then.Declaration == nil {
+		return false
+	}
+	diff := differ.Compare(then.Declaration, now.Declaration, region)
+	return len(diff.Edits)+len(diff.Unknown) > 0
 }
 
 // checkAbsent makes sure that a pipeline is not there. A listing without it is not enough: only AWS's own

@@ -92,7 +92,7 @@ func (t *Tree) Next(origins []Origin, targets []string) *Tree {
 		if _, taken := next.shown[f.shown()]; !taken {
 			next.shown[f.shown()] = i
 		}
-		if len(f.targets) == 1 && f.file != nil {
+		if len(f.targets) == 1 && f.file != nil && len(f.problems) == 0 {
 			next.own[f.targets[0]] = append(next.own[f.targets[0]], i)
 		} else {
 			next.shared = append(next.shared, i)
@@ -253,6 +253,9 @@ func (t *Tree) desired(target pipeline.Target, judged []judgement) *Desired {
 		}
 		doc, problems := j.doc, j.problems
 		if doc == nil {
+			if len(onlyErrors(pipeline.Grade(f.problems, target.Rules))) > 0 {
+				d.closed[escapeTag(f.origin.Snapshot.Source)] = true // whoever is at work on a source may not be done
+			}
 			continue
 		}
 		d.typesTell = d.typesTell || j.typesTell

@@ -213,7 +213,13 @@ func (p *pass) prune(state *State, c *Change) {
 	source := sourceOf(state.Live.Tags)
 	r, recorded := parseRecord(state.Live.Tags[TagApplied])
 	origin := p.Tree.origin(source)
-	since, grace := p.Target.Memory.gone(state.Name), p.Target.Prune.grace()
+	removed, grace := origin != nil && origin.removed(state.Live.Tags[TagSource], state.Name), p.Target.Prune.grace()
+	since := time.Now()
+	if removed {
+		since = p.Target.Memory.gone(state.Name)
+	} else { // that the configuration keeps a file away is no part of the grace
+		p.Target.Memory.back(state.Name)
+	}
 	switch {
 	case p.Target.NoWrite != "":
 		c.hold(HoldPolicy, "%s", p.Target.NoWrite)
@@ -225,7 +231,7 @@ func (p *pass) prune(state *State, c *Change) {
 		c.hold(HoldValidation, "files of the source %s have errors; nothing of it is deleted until they are mended", source)
 	case origin == nil || !recorded || r.Commit != noCommit && !origin.Snapshot.Contains(r.Commit):
 		c.confine("the history that was read does not show the commit at which it was last applied")
-	case !origin.removed(state.Live.Tags[TagSource], state.Name):
+	case !removed:
 		c.confine("no commit that was read has removed its file; if the configuration keeps it away from here (path, branch, targets), nothing is deleted for that")
 	case time.Since(since) < grace:
 		c.hold(HoldPolicy, "its file has been seen to be gone since %s, and policy.prune waits %s", since.UTC().Format(time.RFC3339), grace)

@@ -327,3 +327,44 @@ func TestPruneNeedsARemoval(t *testing.T) {
 		}
 	})
 }
+
+// TestBrokenElsewhere breaks a file that goes to another target: nothing of its source is deleted anywhere, for whoever is
+// at work on it may not be done. (Found by the simulation, seed 325.)
+func TestBrokenElsewhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newEnv(t, Apply)
+		byTarget := func(in *Input) {
+			in.Tree = Read([]Origin{{Snapshot: e.repo.snapshot(), Layout: ByTarget}}, []string{"eu", "us"})
+		}
+		other := func(top string) string { return doc{name: "other", key: "k1", top: top}.String() }
+		e.repo.commit(map[string]string{"eu/p00.json": doc{name: "p00", key: "k1"}.String(), "eu/p01.json": doc{name: "p01", key: "k1"}.String(), "us/other.json": other("")})
+		wantOutcomes(t, e.pass(byTarget), "create applied", 2)
+		time.Sleep(dayOld)
+		e.repo.commit(map[string]string{"eu/p01.json": "", "us/other.json": other(`"roleArn":"arn:aws:iam::111122223333:role/x",`)})
+		e.pass(byTarget, prune(time.Minute))
+		time.Sleep(2 * time.Minute)
+		wantOutcomes(t, e.pass(byTarget, prune(time.Minute)), "delete held:validation", 1)
+		e.repo.commit(map[string]string{"us/other.json": other("")})
+		wantOutcomes(t, e.pass(byTarget, prune(time.Minute)), "delete applied", 1)
+	})
+}
+
+// TestGraceAfterFence removes a file that a fence has kept away from here for long: the grace begins with the commit.
+// (Found by the simulation, seed 1063.)
+func TestGraceAfterFence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newEnv(t, Apply)
+		e.fleet(3, "k1")
+		wantOutcomes(t, e.pass(), "create applied", 3)
+		time.Sleep(dayOld)
+		fenced := func(in *Input) {
+			in.Tree = Read([]Origin{{Snapshot: e.repo.snapshot(), Targets: []string{"us"}}}, []string{"eu", "us"})
+		}
+		wantOutcomes(t, e.pass(fenced, prune(time.Minute)), "delete held:limit", 3)
+		time.Sleep(time.Hour)
+		e.commit("p01.json", "")
+		wantOutcomes(t, e.pass(prune(time.Minute)), "delete held:policy", 1)
+		time.Sleep(2 * time.Minute)
+		wantOutcomes(t, e.pass(prune(time.Minute)), "delete applied", 1)
+	})
+}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/plumbline/plumbline/live"
+	"github.com/plumbline/plumbline/pipeline"
 )
 
 // TestStale is about answers of AWS that are older than our own writes.
@@ -124,4 +125,19 @@ func TestStale(t *testing.T) {
 	} {
 		bubble(t, name, test)
 	}
+}
+
+// TestShownOtherwise has AWS show a field for the first time in the read right before the write, at the same version.
+// The update would erase it. (Found by the simulation, seed 104.)
+func TestShownOtherwise(t *testing.T) {
+	e := applied(t, Apply)
+	e.commit("web.json", web("k2"))
+	e.fake.spoil(spoiler{op: "Pipeline", name: "web"}) // that of the plan
+	e.fake.spoil(spoiler{op: "Pipeline", name: "web", do: func() {
+		e.fake.pipelines["web"].stored.Set("newField", pipeline.NewString("x"))
+	}})
+	e.want(e.pass(), "web pending; update git held:drift")
+	e.wantWrites()
+	e.want(e.pass(), "web pending; update git held:unknown-live-field")
+	e.wantWrites()
 }
