@@ -88,7 +88,7 @@ func site(t *testing.T) *stage {
 				Ended: epoch.Add(-time.Hour + 2*time.Second),
 			}}, nil
 		},
-		Metrics: http.NotFoundHandler(), Stopping: stopping,
+		Budget: budgetOf, Metrics: http.NotFoundHandler(), Stopping: stopping,
 		Actions: &web.Actions{
 			Token: func() ([]byte, error) { return []byte(secret), nil },
 			Revert: func(target, name, by, reason string) error {
@@ -267,7 +267,7 @@ func TestBrowserLive(t *testing.T) {
 	ctx, st := browser(t), site(t)
 	seen := watch(t, ctx, strings.TrimPrefix(st.URL, "http://"))
 	play(t, ctx, chromedp.Navigate(st.URL+"/"), chromedp.WaitReady(chromedp.CSS("footer")))
-	shows(t, ctx, "start", `document.getElementById("live").textContent === "live" && document.querySelector("h1").textContent.startsWith("9 of 16")`)
+	shows(t, ctx, "start", `document.getElementById("live").textContent === "live" && document.querySelector("h1").textContent.startsWith("8 of 16")`)
 	play(t, ctx, chromedp.Sleep(1200*time.Millisecond))
 	if _, err := chromedp.Run(ctx, chromedp.Evaluate[bool](`window.same = true`)); err != nil {
 		t.Fatal(err)
@@ -280,7 +280,7 @@ func TestBrowserLive(t *testing.T) {
 	us.Pipelines[i].Status, us.Pipelines[i].Since = sync.StatusDrifted, time.Now()
 	reports[1] = &us
 	st.reports.Store(&reports)
-	shows(t, ctx, "drift", `window.same && document.querySelector("h1").textContent.startsWith("10 of 16") && document.title.startsWith("(10)")`)
+	shows(t, ctx, "drift", `window.same && document.querySelector("h1").textContent.startsWith("9 of 16") && document.title.startsWith("(9)")`)
 	// An execution fails, while somebody types.
 	slash(t, ctx)
 	play(t, ctx, chromedp.KeyEvent("half a wor"))
@@ -296,11 +296,11 @@ func TestBrowserLive(t *testing.T) {
 	runs[0] = &r
 	st.runs.Store(&runs)
 	play(t, ctx, chromedp.Sleep(2*time.Second))
-	shows(t, ctx, "while typing", `document.getElementById("q").value === "half a wor" && document.querySelector("h1").textContent.startsWith("10 of 16")`)
+	shows(t, ctx, "while typing", `document.getElementById("q").value === "half a wor" && document.querySelector("h1").textContent.startsWith("9 of 16")`)
 	if _, err := chromedp.Run(ctx, chromedp.Evaluate[any](`document.activeElement.blur()`)); err != nil {
 		t.Fatal(err)
 	}
-	shows(t, ctx, "a failure", `window.same && document.querySelector("h1").textContent.startsWith("11 of 16")`)
+	shows(t, ctx, "a failure", `window.same && document.querySelector("h1").textContent.startsWith("10 of 16")`)
 	for _, fault := range seen.taken() {
 		t.Error(fault)
 	}

@@ -34,6 +34,9 @@ var endpoints = []struct {
 		Pipelines []web.PipelineSummary `json:"pipelines"`
 	}{}},
 	{"get", "/api/v1/pipelines/{target}/{name}", "One pipeline with its stages, executions, differences and what its file says.", nil, false, web.PipelineDocument{}},
+	{"get", "/api/v1/targets", "Targets: what was seen of them, and what that cost of the allowance of requests.", nil, false, struct {
+		Targets []web.TargetSummary `json:"targets"`
+	}{}},
 	{"get", "/api/v1/executions", "The last executions, newest first.", []string{"q", "limit"}, false, struct {
 		Executions []web.ExecutionDocument `json:"executions"`
 	}{}},
@@ -70,6 +73,8 @@ func schemaOf(t reflect.Type, named object) object {
 		return object{"type": "boolean"}
 	case reflect.Int, reflect.Int64:
 		return object{"type": "integer"}
+	case reflect.Float64:
+		return object{"type": "number"}
 	case reflect.Slice:
 		return object{"type": "array", "items": schemaOf(t.Elem(), named)}
 	case reflect.Map:
@@ -240,6 +245,7 @@ func TestLists(t *testing.T) {
 		"executions?q=name:frontend&limit=1":        `"message":"No bucket with the name code-bucket-01 was found"`,
 		"executions?q=name:none":                    `{"executions":[]}`,
 		"history?pipeline=none":                     `{"history":[]}`,
+		"targets":                                   `"requestsToCodePipeline":{"perSecond":3,"burst":10,"rate":0.75,"waiting":4,"seconds":600,"apply":12,"drift":310,"executions":640,"throttled":7,"lastThrottled":"`,
 		"pipelines/prod-us/notify":                  `"approvalPending":true`,
 	} {
 		if w := get(d, "/api/v1/"+query); w.Code != 200 || !strings.Contains(w.Body.String(), want) {
@@ -258,7 +264,7 @@ func TestLists(t *testing.T) {
 // TestBadges draws them.
 func TestBadges(t *testing.T) {
 	d := newDesk(nil)
-	for path, want := range map[string]string{"/badge.svg": "9 of 16 need you", "/badges/prod-us/api.svg": "synced", "/badges/prod-us/frontend.svg": "failed"} {
+	for path, want := range map[string]string{"/badge.svg": "8 of 16 need you", "/badges/prod-us/api.svg": "synced", "/badges/prod-us/frontend.svg": "failed"} {
 		w := get(d, path)
 		if w.Code != 200 || !strings.Contains(w.Body.String(), want) || w.Header().Get("Content-Type") != "image/svg+xml" {
 			t.Errorf("%s: %d %s", path, w.Code, w.Body)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"html/template"
+	"maps"
 	"net/url"
 	"regexp"
 	"slices"
@@ -37,6 +38,10 @@ var helpers = template.FuncMap{
 	"join":     strings.Join,
 	"states":   func() any { return states },
 	"failures": failures,
+	"capital":  func(text string) string { return capital(cut(text)) },
+	"sentence": func(text string) string { return sentence(cut(text)) },
+	"shape":    func(status string) string { return shapes[status] },
+	"span":     func(seconds float64) string { return took(time.Duration(seconds * float64(time.Second))) },
 }
 
 func failures(r *execution.Run) (all []string) {
@@ -60,6 +65,9 @@ func quote(name string) string {
 func count(n int, what string) string {
 	if n == 1 {
 		return "1 " + what
+	}
+	if first, second, two := strings.Cut(what, " or "); two {
+		return fmt.Sprintf("%d %ss or %ss", n, first, second)
 	}
 	return fmt.Sprintf("%d %ss", n, what)
 }
@@ -105,8 +113,12 @@ func when(t time.Time) template.HTML {
 
 func ago(d time.Duration) string {
 	switch {
+	case d < -48*time.Hour:
+		return fmt.Sprintf("in %d days", -d/(24*time.Hour))
+	case d < -time.Hour:
+		return fmt.Sprintf("in %d h", -d/time.Hour)
 	case d < 0:
-		return "soon"
+		return fmt.Sprintf("in %d min", -d/time.Minute)
 	case d < time.Minute:
 		return fmt.Sprintf("%d s ago", d/time.Second)
 	case d < time.Hour:
@@ -161,6 +173,38 @@ func (r *row) Bars() *bars {
 	return b
 }
 
+// Summary says in a sentence how the executions went; "" where none has ended.
+func (r *row) Summary() string {
+	counts, times := map[string]int{}, []time.Duration{}
+	if r.Executions == nil {
+		return ""
+	}
+	for _, run := range r.Executions.Runs {
+		if run.Running() {
+			continue
+		}
+		counts[run.Status]++
+		if run.Status == "Succeeded" {
+			times = append(times, run.Updated.Sub(run.Started))
+		}
+	}
+	if len(counts) == 0 {
+		return ""
+	}
+	var parts []string
+	ended := 0
+	for _, status := range slices.SortedFunc(maps.Keys(counts), func(a, b string) int { return cmp.Or(counts[b]-counts[a], cmp.Compare(a, b)) }) {
+		parts = append(parts, fmt.Sprintf("%d %s", counts[status], strings.ToLower(status)))
+		ended += counts[status]
+	}
+	text := fmt.Sprintf("Of the last %d: %s.", ended, strings.Join(parts, ", "))
+	if len(times) > 0 {
+		slices.Sort(times)
+		text += " Half of those that succeeded took " + cmp.Or(took(times[len(times)/2]), "a moment") + " or less."
+	}
+	return text
+}
+
 // stageBox is a stage as it is drawn.
 type stageBox struct {
 	Name, Status string
@@ -176,7 +220,11 @@ type actionBox struct {
 	Name, Provider, Status, Shape, Trouble, Link string
 	Changed                                      time.Time
 	Approval                                     bool
+	Expires                                      time.Time // of an approval that is waited for
 }
+
+// approvalWaits is how long AWS waits for an approval unless the action says otherwise (user guide: quotas).
+const approvalWaits = 7 * 24 * time.Hour
 
 // shapes are the signs for what AWS calls the status of a stage or an action.
 var shapes = map[string]string{
@@ -185,15 +233,16 @@ var shapes = map[string]string{
 
 // Boxes draws the pipeline: its live state where that is known, else the stages that the file names.
 func (r *row) Boxes() []stageBox {
-	providers := map[string]string{}
+	providers, patience := map[string]string{}, map[string]time.Duration{}
 	var boxes []stageBox
 	wanted := r.Place.report.Wanted(r.Name)
 	if wanted != nil && wanted.Document != nil {
 		for _, s := range wanted.Document.Declaration().List("stages") {
 			box := stageBox{Name: s.Str("name")}
 			for _, a := range s.List("actions") {
-				provider := a.Str("actionTypeId", "provider")
-				providers[box.Name+"/"+a.Str("name")] = provider
+				provider, key := a.Str("actionTypeId", "provider"), box.Name+"/"+a.Str("name")
+				providers[key] = provider
+				patience[key] = time.Duration(a.Int(0, "timeoutInMinutes")) * time.Minute
 				box.Actions = append(box.Actions, actionBox{Name: a.Str("name"), Provider: provider})
 			}
 			boxes = append(boxes, box)
@@ -210,6 +259,9 @@ func (r *row) Boxes() []stageBox {
 		}
 		for _, a := range s.Actions {
 			b := actionBox{Name: a.Name, Provider: providers[s.Name+"/"+a.Name], Status: a.Status, Shape: shapes[a.Status], Changed: a.Changed, Approval: a.Approval}
+			if a.Approval && !a.Changed.IsZero() {
+				b.Expires = a.Changed.Add(cmp.Or(patience[s.Name+"/"+a.Name], approvalWaits))
+			}
 			if a.Status == "Failed" {
 				b.Trouble, b.Link = r.trouble(s.Name, a.Name)
 			}
@@ -335,6 +387,12 @@ func (r *row) Console() string {
 	}
 	return fmt.Sprintf("https://%s/codesuite/codepipeline/pipelines/%s/view?region=%s", host, url.PathEscape(r.Name), r.Place.Region)
 }
+
+// Fights reports whether the daemon has given way to somebody.
+func (r *row) Fights() bool { return r.Change != nil && r.Change.Hold == sync.HoldFight }
+
+// Verb is what the change that is due does.
+func (r *row) Verb() string { return string(r.Change.Verb) }
 
 // past is a change in the journal.
 type past struct {
