@@ -69,7 +69,8 @@ var pagesShown = map[string]string{
 }
 
 // TestBrowser looks at every page with a real browser: nothing is complained of, nothing is asked of another host, no name or
-// message does anything but be shown, and an accessibility checker finds nothing that matters, in light and in dark.
+// message does anything but be shown, nothing has to be pushed aside to be read, and an accessibility checker finds nothing that
+// matters, in light on a desk and in dark on a phone.
 func TestBrowser(t *testing.T) {
 	ctx, st := browsertest.Open(t), site(t)
 	axe, err := os.ReadFile("testdata/axe.min.js")
@@ -82,9 +83,12 @@ func TestBrowser(t *testing.T) {
 	pages["hostile-filter"] = "/?q=" + url.QueryEscape(evil)
 	pages["absent"] = "/pipelines/prod-us/none"
 	pages["file"] = "/pipelines/prod-us/api?tab=file"
-	for _, scheme := range []string{"light", "dark"} {
+	pages["nothing-found"] = "/?q=name:none"
+	pages["held"], pages["approval"] = "/pipelines/prod-us/email", "/pipelines/prod-us/notify"
+	for scheme, width := range map[string]int64{"light": 1280, "dark": 360} {
+		browsertest.Play(t, ctx, browsertest.Prefer(scheme), chromedp.EmulateViewport(width, 900))
 		for _, name := range slices.Sorted(maps.Keys(pages)) {
-			browsertest.Play(t, ctx, browsertest.Prefer(scheme), chromedp.Navigate(st.URL+pages[name]), chromedp.WaitReady(chromedp.CSS("footer")))
+			browsertest.Play(t, ctx, chromedp.Navigate(st.URL+pages[name]), chromedp.WaitReady(chromedp.CSS("footer")))
 			browsertest.Shows(t, ctx, name, `document.getElementById("live").textContent === "live"`)
 			for _, fault := range seen.Taken() {
 				if name != "absent" || !strings.Contains(fault, "404") {
@@ -134,8 +138,12 @@ func TestBrowserKeys(t *testing.T) {
 	browsertest.Shows(t, ctx, "the filter", `document.getElementById("live").textContent === "live" && location.search === "?q=state%3Afailed" && document.querySelectorAll(".needs .item").length === 1`)
 	browsertest.Play(t, ctx, chromedp.KeyEvent("j"), chromedp.KeyEvent("\r"))
 	browsertest.Shows(t, ctx, "j Enter", `location.pathname === "/pipelines/prod-us/frontend" && document.getElementById("live").textContent === "live"`)
-	browsertest.Play(t, ctx, chromedp.KeyEvent("g"), chromedp.KeyEvent("r"))
-	browsertest.Shows(t, ctx, "g r", `location.pathname === "/runs" && document.getElementById("live").textContent === "live"`)
+	for key, path := range map[string]string{"f": "/", "d": "/drift", "c": "/changes", "p": "/problems", "t": "/targets", "u": "/unmanaged", "r": "/runs"} {
+		browsertest.Play(t, ctx, chromedp.KeyEvent("g"), chromedp.KeyEvent(key))
+		browsertest.Shows(t, ctx, "g "+key, fmt.Sprintf(`location.pathname === %q && document.getElementById("live").textContent === "live"`, path))
+	}
+	browsertest.Play(t, ctx, chromedp.Navigate(st.URL+"/runs"), chromedp.WaitReady(chromedp.CSS("footer")))
+	browsertest.Shows(t, ctx, "runs", `document.getElementById("live").textContent === "live"`)
 	browsertest.Play(t, ctx, chromedp.KeyEvent("j"), chromedp.KeyEvent("j"), chromedp.KeyEvent("k"))
 	browsertest.Shows(t, ctx, "j j k", `document.querySelectorAll(".item")[0].classList.contains("here")`)
 	for _, fault := range seen.Taken() {
@@ -188,7 +196,7 @@ func TestBrowserLive(t *testing.T) {
 	}
 }
 
-// TestBrowserActs signs in and reverts a drift, with scripts and without.
+// TestBrowserActs signs in and reverts a drift.
 func TestBrowserActs(t *testing.T) {
 	ctx, st := browsertest.Open(t), site(t)
 	seen := browsertest.NewWatch(t, ctx, strings.TrimPrefix(st.URL, "http://"))
@@ -210,6 +218,27 @@ func TestBrowserActs(t *testing.T) {
 	browsertest.Shows(t, ctx, "back", `location.pathname === "/pipelines/prod-us/billing"`)
 	for _, fault := range seen.Taken() {
 		t.Error(fault)
+	}
+}
+
+// TestBrowserWithoutScripts reads, filters, signs in and acts where scripts are off.
+func TestBrowserWithoutScripts(t *testing.T) {
+	ctx, st := browsertest.Open(t), site(t)
+	browsertest.Play(t, ctx, browsertest.NoScripts(), chromedp.Navigate(st.URL+"/"), chromedp.WaitReady(chromedp.CSS("footer")))
+	browsertest.Shows(t, ctx, "the first page", `document.querySelectorAll(".needs .item").length === 8 && document.getElementById("live").textContent === ""`)
+	browsertest.Play(t, ctx, chromedp.SendKeys(chromedp.CSS("#q"), "state:drifted\r"), chromedp.WaitReady(chromedp.CSS("footer")))
+	browsertest.Shows(t, ctx, "a filter", `location.search === "?q=state%3Adrifted" && document.querySelectorAll(".needs .item").length === 2`)
+	browsertest.Play(t, ctx, chromedp.Navigate(st.URL+"/pipelines/prod-us/billing"), chromedp.Click(chromedp.CSS("details.person summary")), chromedp.WaitVisible(chromedp.CSS("input[name=token]")),
+		chromedp.SendKeys(chromedp.CSS("input[name=name]"), "ann"), chromedp.SendKeys(chromedp.CSS("input[name=token]"), secret+"\r"), chromedp.WaitReady(chromedp.CSS(".acts")),
+		chromedp.Click(chromedp.CSS(".acts details summary")), chromedp.WaitVisible(chromedp.CSS(".acts details[open] input[name=reason]")),
+		chromedp.SendKeys(chromedp.CSS(".acts details[open] input[name=reason]"), "OPS-8\r"))
+	select {
+	case got := <-st.done:
+		if want := "revert prod-us/billing by ann: OPS-8"; got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("nothing was asked for")
 	}
 }
 

@@ -109,6 +109,14 @@ func Prefer(scheme string) chromedp.Action[chromedp.Void] {
 	}
 }
 
+// NoScripts has pages run none of their scripts; what the test asks of them still works.
+func NoScripts() chromedp.Action[chromedp.Void] {
+	return func(ctx context.Context, target *chromedp.Target) (v chromedp.Void, err error) {
+		_, err = cdp.Call(ctx, target, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
+		return v, err
+	}
+}
+
 // Shows waits until an expression is true in the page.
 func Shows(t *testing.T, ctx context.Context, what, expression string) {
 	t.Helper()
