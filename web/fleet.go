@@ -108,6 +108,13 @@ type trouble struct {
 	Hides             int // pipelines of which only is known what was before
 }
 
+// The kinds of trouble.
+const (
+	kindSource = "Source"
+	kindTarget = "Target"
+	kindQueue  = "Event queue"
+)
+
 // newFleet puts together what the loop and the followers know.
 func newFleet(sources []SourceStatus, reports []*sync.Report, executions []*execution.Report) *fleet {
 	f := &fleet{Sources: sources}
@@ -136,15 +143,15 @@ func newFleet(sources []SourceStatus, reports []*sync.Report, executions []*exec
 		f.Targets = append(f.Targets, p)
 		f.Rows = append(f.Rows, p.Rows...)
 		if p.QueueErr != nil {
-			f.Trouble = append(f.Trouble, trouble{Kind: "The event queue of", Name: p.Name, Error: p.QueueErr.Error()})
+			f.Trouble = append(f.Trouble, trouble{Kind: kindQueue, Name: p.Name, Error: p.QueueErr.Error()})
 		}
 		if p.Error != "" {
-			f.Trouble = append(f.Trouble, trouble{Kind: "Target", Name: p.Name, Error: p.Error, Since: p.unseenSince(), Hides: len(p.Rows)})
+			f.Trouble = append(f.Trouble, trouble{Kind: kindTarget, Name: p.Name, Error: p.Error, Since: p.unseenSince(), Hides: len(p.Rows)})
 		}
 	}
 	for _, s := range sources {
 		if s.Error != "" {
-			f.Trouble = append(f.Trouble, trouble{Kind: "Source", Name: s.Name, Error: s.Error, Since: s.Since})
+			f.Trouble = append(f.Trouble, trouble{Kind: kindSource, Name: s.Name, Error: s.Error, Since: s.Since})
 		}
 	}
 	f.count()
@@ -436,7 +443,7 @@ func (r *row) firstProblem() string {
 // sentence begins with a capital and ends with a full stop.
 func sentence(text string) string {
 	text = capital(text)
-	if text != "" && !strings.HasSuffix(text, ".") && !strings.HasSuffix(text, "…") {
+	if text != "" && !strings.ContainsAny(text[len(text)-1:], ".?!") && !strings.HasSuffix(text, "…") {
 		text += "."
 	}
 	return text

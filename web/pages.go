@@ -21,6 +21,7 @@ import (
 	"github.com/plumbline/plumbline/journal"
 	"github.com/plumbline/plumbline/live"
 	"github.com/plumbline/plumbline/pipeline"
+	"github.com/plumbline/plumbline/source"
 	"github.com/plumbline/plumbline/sync"
 )
 
@@ -229,13 +230,13 @@ func (p *pages) past(match func(journal.Entry) bool, limit int) []past {
 
 // changes shows what is due, by commit, and what was done.
 func (p *pages) changes(v *view) {
-	v.Groups = v.commits(p.subjects())
+	v.Groups = v.fleet.commits(p.commits())
 	v.History = p.past(func(e journal.Entry) bool { return e.Operation != "" }, 100)
 }
 
-// subjects are the authors and subjects of the commits that the sources know.
-func (p *pages) subjects() map[string][2]string {
-	known := map[string][2]string{}
+// commits are those that the sources know.
+func (p *pages) commits() map[string]source.Commit {
+	known := map[string]source.Commit{}
 	if p.Sources == nil {
 		return known
 	}
@@ -244,7 +245,7 @@ func (p *pages) subjects() map[string][2]string {
 			continue
 		}
 		for _, c := range s.Snapshot.Commits {
-			known[c.ID] = [2]string{c.Author, c.Subject}
+			known[c.ID] = c
 		}
 	}
 	return known
@@ -411,9 +412,9 @@ func (p *pages) places(v *view) {
 
 // Headline is the one sentence on top.
 func (v *view) Headline() string {
-	n, all, unseen := len(v.Needs), len(v.fleet.Rows), ""
-	if k := len(v.Trouble); k > 0 {
-		unseen = fmt.Sprintf("%d of the sources and targets cannot be seen", k)
+	n, all, unseen := len(v.Needs), len(v.fleet.Rows), v.Unseen()
+	if unseen != "" {
+		unseen += " cannot be seen"
 	}
 	switch {
 	case len(v.Targets) == 0:
@@ -433,6 +434,20 @@ func (v *view) Headline() string {
 		head += ", and " + unseen
 	}
 	return head
+}
+
+// Unseen counts what cannot be seen: "1 source and 2 targets"; "" for nothing.
+func (v *view) Unseen() string {
+	counts, parts := map[string]int{}, []string{}
+	for _, t := range v.Trouble {
+		counts[t.Kind]++
+	}
+	for _, kind := range []string{kindSource, kindTarget, kindQueue} {
+		if n := counts[kind]; n > 0 {
+			parts = append(parts, count(n, strings.ToLower(kind)))
+		}
+	}
+	return strings.Join(parts, " and ")
 }
 
 // link is one to what a filter leaves.
@@ -472,8 +487,10 @@ func (p *pages) refused(w http.ResponseWriter, r *http.Request, code int, text, 
 func (v *view) Tabs() []string { return []string{"diff", "runs", "history", "file"} }
 
 // FileCommit is the commit that brought in the file as it is.
-func (v *view) FileCommit() string {
-	if w := v.Row.Place.report.Wanted(v.Row.Name); w != nil {
+func (v *view) FileCommit() string { return v.Row.fileCommit() }
+
+func (r *row) fileCommit() string {
+	if w := r.Place.report.Wanted(r.Name); w != nil {
 		return w.Since
 	}
 	return ""

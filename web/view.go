@@ -13,11 +13,13 @@ import (
 	"unicode"
 
 	udiff "github.com/aymanbagabas/go-udiff"
+	"github.com/dustin/go-humanize"
 
 	"github.com/plumbline/plumbline/differ"
 	"github.com/plumbline/plumbline/execution"
 	"github.com/plumbline/plumbline/journal"
 	"github.com/plumbline/plumbline/pipeline"
+	"github.com/plumbline/plumbline/source"
 	"github.com/plumbline/plumbline/sync"
 )
 
@@ -41,7 +43,7 @@ var helpers = template.FuncMap{
 	"capital":  func(text string) string { return capital(cut(text)) },
 	"sentence": func(text string) string { return sentence(cut(text)) },
 	"shape":    func(status string) string { return shapes[status] },
-	"span":     func(seconds float64) string { return took(time.Duration(seconds * float64(time.Second))) },
+	"comma":    func(n int) string { return humanize.Comma(int64(n)) },
 }
 
 func failures(r *execution.Run) (all []string) {
@@ -65,9 +67,6 @@ func quote(name string) string {
 func count(n int, what string) string {
 	if n == 1 {
 		return "1 " + what
-	}
-	if first, second, two := strings.Cut(what, " or "); two {
-		return fmt.Sprintf("%d %ss or %ss", n, first, second)
 	}
 	return fmt.Sprintf("%d %ss", n, what)
 }
@@ -119,8 +118,10 @@ func ago(d time.Duration) string {
 		return fmt.Sprintf("in %d h", -d/time.Hour)
 	case d < 0:
 		return fmt.Sprintf("in %d min", -d/time.Minute)
+	case d < 10*time.Second:
+		return "just now"
 	case d < time.Minute:
-		return fmt.Sprintf("%d s ago", d/time.Second)
+		return fmt.Sprintf("%d s ago", d/(10*time.Second)*10)
 	case d < time.Hour:
 		return fmt.Sprintf("%d min ago", d/time.Minute)
 	case d < 48*time.Hour:
@@ -421,19 +422,23 @@ type commitGroup struct {
 }
 
 // commits groups what is due by the commit that brought it in, the newest first; last what no commit asks for.
-func (f *fleet) commits(subjects map[string][2]string) []commitGroup {
+func (f *fleet) commits(known map[string]source.Commit) []commitGroup {
 	groups := map[string]*commitGroup{}
 	for _, r := range f.Rows {
 		if r.Change == nil || r.Change.Cause == sync.CauseUnadopted || r.Change.Cause == sync.CauseRecord {
 			continue
 		}
-		commit := r.Change.Commit
+		commit := cmp.Or(r.Change.Commit, r.fileCommit())
 		if r.Change.Cause == sync.CauseDrift || r.Change.Cause == sync.CauseUnexplained {
 			continue
 		}
 		g := groups[commit]
 		if g == nil {
-			g = &commitGroup{Commit: commit, Time: r.Change.CommitTime, Author: subjects[commit][0], Subject: subjects[commit][1]}
+			c := known[commit]
+			g = &commitGroup{Commit: commit, Time: c.Time, Author: c.Author, Subject: c.Subject}
+			if g.Time.IsZero() {
+				g.Time = r.Change.CommitTime
+			}
 			groups[commit] = g
 		}
 		g.Rows = append(g.Rows, r)

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -73,13 +74,17 @@ func TestDemoPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	legend := regexp.MustCompile(`<dt><span class="mark (\w+)"`).FindAllSubmatch(page, -1)
+	legend := regexp.MustCompile(`<dt><span class="mark (\w+)".*?</dt><dd>(.*?)</dd>`).FindAllSubmatch(page, -1)
 	if len(legend) < 14 {
 		t.Errorf("the legend tells of %d states", len(legend))
 	}
+	guide := documents(t)["docs/page.md"]
 	for _, m := range legend {
 		if !bytes.Contains(page, []byte(`<a class="c named `+string(m[1])+`"`)) && !bytes.Contains(page, []byte(`<a class="c `+string(m[1])+`"`)) {
 			t.Errorf("no pipeline on the page is %s", m[1])
+		}
+		if row := fmt.Sprintf("| `%s` | %s |\n", m[1], m[2]); !strings.Contains(guide, row) {
+			t.Errorf("docs/page.md has no row %s", row)
 		}
 	}
 }

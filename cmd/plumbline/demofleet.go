@@ -30,7 +30,7 @@ var shopStates = []string{
 	"name:catalog state:synced", "name:search state:invalid", "name:mailer state:missing", "name:payments state:drifted",
 	"name:invoices state:failing", "name:nightly state:failed", "name:stickers state:held", "name:labels state:extra",
 	"name:checkout state:approval", "name:docs state:pending", "name:kiosk state:running", "name:gifts state:closed",
-	"name:pricing state:fighting", "name:orders state:suspended", "name:mobile state:foreign", "name:legacy-import state:unmanaged",
+	"name:pricing state:fighting state:drifted", "name:orders state:suspended", "name:mobile state:foreign", "name:legacy-import state:unmanaged",
 	"target:" + shopUnseen + " state:unknown",
 }
 

@@ -7,7 +7,7 @@
 
   // Times: "3 min ago" is true for a minute.
   const ago = (s) => s < -172800 ? "in " + Math.floor(-s / 86400) + " days" : s < -3600 ? "in " + Math.floor(-s / 3600) + " h" :
-    s < 0 ? "in " + Math.floor(-s / 60) + " min" : s < 60 ? Math.floor(s) + " s ago" : s < 3600 ? Math.floor(s / 60) + " min ago" :
+    s < 0 ? "in " + Math.floor(-s / 60) + " min" : s < 10 ? "just now" : s < 60 ? Math.floor(s / 10) * 10 + " s ago" : s < 3600 ? Math.floor(s / 60) + " min ago" :
     s < 172800 ? Math.floor(s / 3600) + " h ago" : Math.floor(s / 86400) + " days ago";
   const times = () => {
     for (const t of document.querySelectorAll("time")) {
