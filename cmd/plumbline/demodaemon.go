@@ -242,10 +242,11 @@ func (t *tour) end() {
 
 // stay leaves everything to the daemon, with a page on which there is something to see, and says how to play on.
 func (t *tour) stay(ctx context.Context) error {
-	if err := t.openShop(ctx); err != nil {
-		if ctx.Err() != nil {
-			return nil
-		}
+	err := t.openShop(ctx)
+	if ctx.Err() != nil {
+		return nil
+	}
+	if err != nil {
 		return fmt.Errorf("the fleet of the page did not come about: %w", err)
 	}
 	t.say(`
