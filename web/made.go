@@ -80,13 +80,38 @@ func (a *admin) version() string {
 	m := &a.made
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.start == "" {
-		m.start = rand.Text()[:8]
-	}
 	if m.fleet == nil || time.Since(m.at) >= lookShare*m.took {
 		a.fleetLocked()
 	}
+	return m.versionLocked()
+}
+
+// versioned returns what is known now and its version.
+func (a *admin) versioned() (*fleet, string) {
+	a.made.mu.Lock()
+	defer a.made.mu.Unlock()
+	return a.fleetLocked(), a.made.versionLocked()
+}
+
+func (m *made) versionLocked() string {
+	if m.start == "" {
+		m.start = rand.Text()[:8]
+	}
 	return fmt.Sprintf("%s-%d", m.start, m.number)
+}
+
+// looked tells when each target was looked at last, which is no news but shows that somebody looks.
+func (a *admin) looked() map[string]time.Time {
+	all := map[string]time.Time{}
+	if a.Reports == nil {
+		return all
+	}
+	for _, r := range a.Reports() {
+		if !r.Finished.IsZero() {
+			all[r.Target] = r.Finished.UTC()
+		}
+	}
+	return all
 }
 
 // looksLike reports whether people see the same in two fleets. When something was looked at is no news.

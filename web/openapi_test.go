@@ -43,7 +43,7 @@ var endpoints = []struct {
 	{"get", "/api/v1/history", "What the journal has of changes and of people's words, newest first.", []string{"target", "pipeline", "limit"}, false, struct {
 		History []web.HistoryDocument `json:"history"`
 	}{}},
-	{"get", "/api/v1/events", "Server-sent events: event version, each time that something is new.", nil, false, nil},
+	{"get", "/api/v1/events", "Server-sent events: event version each time that something is new, and now and then event looked with when each target was looked at.", nil, false, nil},
 	{"get", "/api/v1/openapi.json", "This document.", nil, false, nil},
 	{"post", "/api/v1/refresh", "Look at every source and every target now.", nil, true, nil},
 	{"post", "/api/v1/suspend", "Have nothing written to a pipeline, a target or all of them.", nil, true, nil},

@@ -49,6 +49,7 @@ type view struct {
 	Rows        []*row // those that the filter leaves
 	Instance    string
 	Version     string
+	News        string // the version of what is shown
 	Nav         any
 	User        string // who may act; "" for nobody
 	Acting      bool   // somebody may, after signing in
@@ -157,8 +158,9 @@ func (p *pages) page(name, title string, fill func(*view)) http.HandlerFunc {
 // view begins a page.
 func (p *pages) view(r *http.Request, title string) *view {
 	user, _ := p.user(r)
+	f, news := p.versioned()
 	return &view{
-		fleet: p.fleet(), Path: r.URL.Path, Title: title, Filter: parseFilter(r.URL.Query().Get("q")),
+		fleet: f, News: news, Path: r.URL.Path, Title: title, Filter: parseFilter(r.URL.Query().Get("q")),
 		Instance: p.Instance, Version: p.Version, Nav: nav, Assets: p.addresses,
 		User: user, Acting: p.Actions != nil && p.Actions.possible(), SignIn: p.Actions != nil && p.Actions.Token != nil,
 	}

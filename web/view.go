@@ -29,6 +29,7 @@ const longest = 600
 // helpers are the functions that templates call.
 var helpers = template.FuncMap{
 	"when":     when,
+	"looked":   looked,
 	"exact":    func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05Z") },
 	"took":     took,
 	"short":    func(commit string) string { return commit[:min(10, len(commit))] },
@@ -108,6 +109,14 @@ func when(t time.Time) template.HTML {
 	}
 	exact := t.UTC().Format(time.RFC3339)
 	return template.HTML(fmt.Sprintf(`<time datetime="%s" title="%s">%s</time>`, exact, exact, ago(time.Since(t)))) //nolint:gosec // all of it is ours
+}
+
+// looked is a time of when a target was looked at, which the script of the page hears of.
+func looked(target string, t time.Time) template.HTML {
+	if t.IsZero() {
+		return "never"
+	}
+	return template.HTML(strings.Replace(string(when(t)), "<time ", `<time data-target="`+template.HTMLEscapeString(target)+`" `, 1)) //nolint:gosec // the name is escaped
 }
 
 func ago(d time.Duration) string {

@@ -44,17 +44,26 @@ func TestIdlePage(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	news := make(chan string, 100)
+	news := make(chan struct{}, 100)
+	looked := make(chan struct{}, 100)
 	go func() {
 		for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
-			if version, ok := strings.CutPrefix(lines.Text(), "data: "); ok {
-				news <- version
+			switch {
+			case lines.Text() == "event: version":
+				news <- struct{}{}
+			case strings.HasPrefix(lines.Text(), `data: {"eu-west-1":"2`):
+				looked <- struct{}{}
 			}
 		}
 	}()
 	with := s.spent(span)
 	if n := len(news); n != 1 {
 		t.Errorf("%d versions were told while nothing was new", n)
+	}
+	select {
+	case <-looked:
+	default:
+		t.Error("it does not say when the targets were looked at")
 	}
 	t.Logf("%d pipelines, %s each: %s of CPU without a page, %s with one", 2*names, span, without, with)
 }
