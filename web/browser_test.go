@@ -65,7 +65,7 @@ func site(t *testing.T) *stage {
 // pagesShown are the addresses of all pages.
 var pagesShown = map[string]string{
 	"fleet": "/", "drift": "/drift", "changes": "/changes", "runs": "/runs", "problems": "/problems", "targets": "/targets", "unmanaged": "/unmanaged",
-	"pipeline-drifted": "/pipelines/prod-us/billing", "pipeline-failed": "/pipelines/prod-us/frontend?tab=runs", "pipeline-history": "/pipelines/prod-us/api?tab=history",
+	"pipeline-drifted": "/pipelines/prod-us/billing", "pipeline-approval": "/pipelines/prod-us/notify", "none-found": "/?q=name:none", "pipeline-failed": "/pipelines/prod-us/frontend?tab=runs", "pipeline-history": "/pipelines/prod-us/api?tab=history",
 }
 
 // TestBrowser looks at every page with a real browser: nothing is complained of, nothing is asked of another host, no name or
@@ -83,8 +83,7 @@ func TestBrowser(t *testing.T) {
 	pages["hostile-filter"] = "/?q=" + url.QueryEscape(evil)
 	pages["absent"] = "/pipelines/prod-us/none"
 	pages["file"] = "/pipelines/prod-us/api?tab=file"
-	pages["nothing-found"] = "/?q=name:none"
-	pages["held"], pages["approval"] = "/pipelines/prod-us/email", "/pipelines/prod-us/notify"
+	pages["held"] = "/pipelines/prod-us/email"
 	for scheme, width := range map[string]int64{"light": 1280, "dark": 360} {
 		browsertest.Play(t, ctx, browsertest.Prefer(scheme), chromedp.EmulateViewport(width, 900))
 		for _, name := range slices.Sorted(maps.Keys(pages)) {
@@ -110,6 +109,8 @@ func TestBrowser(t *testing.T) {
 			}
 			seen.Taken() // of axe's own doing
 		}
+		browsertest.Play(t, ctx, chromedp.Click(chromedp.CSS("details.person summary")), chromedp.WaitVisible(chromedp.CSS("input[name=token]")))
+		browsertest.Shows(t, ctx, "the panel to sign in, "+scheme, `(r => r.left >= 0 && r.right <= innerWidth)(document.querySelector("header .panel").getBoundingClientRect())`)
 	}
 }
 
@@ -241,28 +242,33 @@ func TestBrowserWithoutScripts(t *testing.T) {
 	}
 }
 
-// TestPictures takes pictures of all pages into the folder that PICTURES names, for people to look at.
+// TestPictures takes pictures of all pages into the folder that PICTURES names, for people to look at: at last of somebody who is
+// about to act.
 func TestPictures(t *testing.T) {
 	dir := os.Getenv("PICTURES")
 	if dir == "" {
 		t.Skip("PICTURES names no folder")
 	}
 	ctx, server := browsertest.Open(t), site(t)
-	for _, scheme := range []string{"light", "dark"} {
-		for size, width := range map[string]int64{"desktop": 1280, "phone": 390} {
-			for name, path := range pagesShown {
-				err := chromedp.Do(ctx, browsertest.Prefer(scheme), chromedp.EmulateViewport(width, 900), chromedp.Navigate(server.URL+path), chromedp.WaitReady(chromedp.CSS("footer")), chromedp.Sleep(150*time.Millisecond))
-				if err != nil {
-					t.Fatal(err)
-				}
-				picture, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
-				if err != nil {
-					t.Fatal(err)
-				}
-				if err := os.WriteFile(filepath.Join(dir, name+"-"+size+"-"+scheme+".png"), picture, 0o644); err != nil {
-					t.Fatal(err)
+	take := func(name string, pages map[string]string, then ...chromedp.Action[chromedp.Void]) {
+		for _, scheme := range []string{"light", "dark"} {
+			for size, width := range map[string]int64{"desktop": 1280, "phone": 390} {
+				for page, path := range pages {
+					browsertest.Play(t, ctx, browsertest.Prefer(scheme), chromedp.EmulateViewport(width, 900), chromedp.Navigate(server.URL+path), chromedp.WaitReady(chromedp.CSS("footer")), chromedp.Sleep(150*time.Millisecond))
+					browsertest.Play(t, ctx, then...)
+					picture, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
+					if err != nil {
+						t.Fatal(err)
+					}
+					if err := os.WriteFile(filepath.Join(dir, name+page+"-"+size+"-"+scheme+".png"), picture, 0o644); err != nil {
+						t.Fatal(err)
+					}
 				}
 			}
 		}
 	}
+	take("", pagesShown)
+	take("signing-in-", map[string]string{"": "/pipelines/prod-us/billing"}, chromedp.Click(chromedp.CSS("details.person summary")), chromedp.WaitVisible(chromedp.CSS("input[name=token]")))
+	browsertest.Play(t, ctx, chromedp.SendKeys(chromedp.CSS("input[name=name]"), "ann"), chromedp.SendKeys(chromedp.CSS("input[name=token]"), secret+"\r"), chromedp.WaitReady(chromedp.CSS(".acts")))
+	take("acting-", map[string]string{"": "/pipelines/prod-us/billing"}, chromedp.Click(chromedp.CSS(".acts details summary")), chromedp.WaitVisible(chromedp.CSS(".acts details[open] input[name=reason]")))
 }
