@@ -242,12 +242,11 @@ func (t *tour) end() {
 
 // stay leaves everything to the daemon, with a page on which there is something to see, and says how to play on.
 func (t *tour) stay(ctx context.Context) error {
-	err := t.openShop(ctx)
+	if err := t.openShop(ctx); err != nil && ctx.Err() == nil {
+		return fmt.Errorf("the fleet of the page did not come about: %w", err)
+	}
 	if ctx.Err() != nil {
 		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("the fleet of the page did not come about: %w", err)
 	}
 	t.say(`
 The tour is over; AWS, the repositories and the daemon stay up until Ctrl-C. Play on:

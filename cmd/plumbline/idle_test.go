@@ -46,8 +46,9 @@ func TestIdlePage(t *testing.T) {
 	defer resp.Body.Close()
 	news := make(chan struct{}, 100)
 	looked := make(chan struct{}, 100)
+	lines := bufio.NewScanner(resp.Body)
 	go func() {
-		for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
+		for lines.Scan() {
 			switch {
 			case lines.Text() == "event: version":
 				news <- struct{}{}
