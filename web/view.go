@@ -30,6 +30,7 @@ const longest = 600
 var helpers = template.FuncMap{
 	"when":     when,
 	"looked":   looked,
+	"tile":     tile,
 	"exact":    func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05Z") },
 	"took":     took,
 	"short":    func(commit string) string { return commit[:min(10, len(commit))] },
@@ -109,6 +110,16 @@ func when(t time.Time) template.HTML {
 	}
 	exact := t.UTC().Format(time.RFC3339)
 	return template.HTML(fmt.Sprintf(`<time datetime="%s" title="%s">%s</time>`, exact, exact, ago(time.Since(t)))) //nolint:gosec // all of it is ours
+}
+
+// tile is the sign of a pipeline on the first page, with its name where there is room. There may be thousands, which a
+// template takes too long for.
+func tile(r *row, named bool) template.HTML {
+	address, name := template.HTMLEscapeString(pipelinePath(r)), template.HTMLEscapeString(cut(r.Name))
+	if named {
+		return template.HTML(`<a class="c named ` + string(r.State) + `" href="` + address + `" title="` + string(r.State) + `"><bdi>` + name + `</bdi></a>`) //nolint:gosec // all of it is ours or escaped
+	}
+	return template.HTML(`<a class="c ` + string(r.State) + `" href="` + address + `" title="` + name + `: ` + string(r.State) + `"></a>`) //nolint:gosec // the same
 }
 
 // looked is a time of when a target was looked at, which the script of the page hears of.

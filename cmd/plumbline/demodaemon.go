@@ -242,11 +242,11 @@ func (t *tour) end() {
 
 // stay leaves everything to the daemon, with a page on which there is something to see, and says how to play on.
 func (t *tour) stay(ctx context.Context) error {
-	if err := t.openShop(ctx); err != nil && ctx.Err() == nil {
+	if err := t.openShop(ctx); err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		return fmt.Errorf("the fleet of the page did not come about: %w", err)
-	}
-	if ctx.Err() != nil {
-		return nil
 	}
 	t.say(`
 The tour is over; AWS, the repositories and the daemon stay up until Ctrl-C. Play on:
