@@ -31,6 +31,7 @@ type fleet struct {
 type place struct {
 	*sync.TargetDocument
 	Rows  []*row
+	Alone bool          // there is no other target
 	Visit time.Duration // within which the executions of every pipeline are looked at; 0 where that is not known
 
 	QueueErr error // why events cannot be read; nil where none are to come
@@ -125,7 +126,7 @@ func newFleet(sources []SourceStatus, reports []*sync.Report, executions []*exec
 		changes[[2]string{c.Target, c.Pipeline}] = c
 	}
 	for i := range d.Targets {
-		p := &place{TargetDocument: &d.Targets[i], report: reports[i]}
+		p := &place{TargetDocument: &d.Targets[i], report: reports[i], Alone: len(d.Targets) == 1}
 		runs := p.follow(executions)
 		for j := range p.Pipelines {
 			s := &p.Pipelines[j]
@@ -349,7 +350,7 @@ func (r *row) why() *need {
 	case stateInvalid:
 		return &need{What: r.firstProblem(), Since: r.Since, Next: "Mend the file and push.", Try: "plumbline validate"}
 	case stateMissing, stateDrifted:
-		n := &need{What: r.differs(), Since: r.Since, Next: r.choice(), Try: "plumbline apply --overwrite " + quote(r.Name)}
+		n := &need{What: r.differs(), Since: r.Since, Next: r.choice(), Try: "plumbline apply --overwrite " + r.Command()}
 		if r.By != nil {
 			n.Who = sentence(r.By.Sentence())
 		}
@@ -383,6 +384,14 @@ func (r *row) why() *need {
 		return &need{What: cmp.Or(r.Why, "it cannot be seen"), Since: r.Since, Next: "It is looked at again with the next pass."}
 	}
 	return nil
+}
+
+// Command names the pipeline to a command that is to act on it in its target only.
+func (r *row) Command() string {
+	if r.Place.Alone {
+		return quote(r.Name)
+	}
+	return quote(r.Name) + " --target " + quote(r.Place.Name)
 }
 
 // choice is what there is to decide about a drift.

@@ -33,16 +33,17 @@ type picture struct {
 
 // pictures are all of them, :: name in docs/pictures → what is on it.
 var pictures = map[string]picture{
-	"fleet":     {"/", "light", 1180, 980, `document.querySelector("h1").textContent.includes("pipelines need you") && document.querySelectorAll(".needs .item").length > 8`},
-	"pipeline":  {"/pipelines/shop-us/payments", "light", 1180, 900, `document.querySelectorAll(".stage").length === 3 && document.querySelectorAll(".edits li").length === 1 && document.querySelectorAll(".sides .changed").length === 1`},
-	"runs":      {"/pipelines/shop-us/nightly?tab=runs", "dark", 1180, 700, `document.querySelector(".stage.run-Failed .words").textContent.includes("Project cannot be found") && document.querySelectorAll(".bars .run-Failed").length > 1`},
-	"gifts":     {"/pipelines/shop-us/gifts", "light", 1180, 480, `document.querySelector(".shut .closed").textContent.includes("Freeze until the sale is over") && document.querySelector(".inbound")`},
-	"drift":     {"/drift", "light", 1180, 760, `document.querySelectorAll("article").length === 3 && document.querySelector(".why").textContent.includes("user/ann")`},
-	"changes":   {"/changes", "light", 1180, 760, `document.querySelectorAll(".due li").length > 3 && document.querySelectorAll(".past > li").length > 3`},
-	"problems":  {"/problems", "dark", 1180, 360, `document.querySelector(".lines .here").textContent.includes("Sites")`},
-	"targets":   {"/targets", "light", 1180, 960, `document.querySelectorAll("meter").length === 4 && document.querySelector(".trouble").textContent.includes("shop-ap")`},
-	"unmanaged": {"/unmanaged", "light", 1180, 480, `document.querySelector("main").textContent.includes("CloudFormation") && document.querySelector("main").textContent.includes("plumbline import legacy-import")`},
-	"phone":     {"/", "dark", 390, 844, `document.querySelectorAll(".needs .item").length > 8`},
+	"fleet":      {"/", "light", 1180, 980, `document.querySelector("h1").textContent.includes("pipelines need you") && document.querySelectorAll(".needs .item").length > 8`},
+	"pipeline":   {"/pipelines/shop-us/payments", "light", 1180, 900, `document.querySelectorAll(".stage").length === 3 && document.querySelectorAll(".edits li").length === 1 && document.querySelectorAll(".sides .changed").length === 1`},
+	"runs":       {"/pipelines/shop-us/nightly?tab=runs", "dark", 1180, 940, `document.querySelector(".stage.run-Failed .words").textContent.includes("Project cannot be found") && document.querySelectorAll(".bars .run-Failed").length > 1`},
+	"executions": {"/runs?q=state:failed", "light", 1180, 560, `document.querySelectorAll("tr.item").length > 3 && document.querySelector("tbody").textContent.includes("Project cannot be found")`},
+	"gifts":      {"/pipelines/shop-us/gifts", "light", 1180, 480, `document.querySelector(".shut .closed").textContent.includes("Freeze until the sale is over") && document.querySelector(".inbound")`},
+	"drift":      {"/drift", "light", 1180, 760, `document.querySelectorAll("article").length === 3 && document.querySelector(".why").textContent.includes("user/ann")`},
+	"changes":    {"/changes", "light", 1180, 760, `document.querySelectorAll(".due li").length > 3 && document.querySelectorAll(".past > li").length > 3`},
+	"problems":   {"/problems", "dark", 1180, 360, `document.querySelector(".lines .here").textContent.includes("Sites")`},
+	"targets":    {"/targets", "light", 1180, 960, `document.querySelectorAll("meter").length === 4 && document.querySelector(".trouble").textContent.includes("shop-ap")`},
+	"unmanaged":  {"/unmanaged", "light", 1180, 480, `document.querySelector("main").textContent.includes("CloudFormation") && document.querySelector("main").textContent.includes("plumbline import legacy-import")`},
+	"phone":      {"/", "dark", 390, 844, `document.querySelectorAll(".needs .item").length > 8`},
 }
 
 // TestPictures looks after the pictures of the documents: each that is named is there, is small, and has words for those who do
