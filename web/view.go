@@ -235,6 +235,7 @@ type stageBox struct {
 	ClosedAt     time.Time
 	Waiting      int
 	Shape        string
+	Earlier      bool // what it tells is of an earlier execution than that of the first stage
 }
 
 type actionBox struct {
@@ -276,7 +277,8 @@ func (r *row) Boxes() []stageBox {
 	for _, s := range r.Executions.Stages {
 		box := stageBox{
 			Name: s.Name, Status: s.Status, Shape: shapes[s.Status], Waiting: len(s.Inbound),
-			Closed: !s.Transition.Enabled, Reason: s.Transition.Reason, By: s.Transition.By, ClosedAt: s.Transition.Changed,
+			Earlier: s.ExecutionID != "" && s.ExecutionID != r.Executions.Stages[0].ExecutionID,
+			Closed:  !s.Transition.Enabled, Reason: s.Transition.Reason, By: s.Transition.By, ClosedAt: s.Transition.Changed,
 		}
 		for _, a := range s.Actions {
 			b := actionBox{Name: a.Name, Provider: providers[s.Name+"/"+a.Name], Status: a.Status, Shape: shapes[a.Status], Changed: a.Changed, Approval: a.Approval}

@@ -37,7 +37,7 @@ var shopStates = []string{
 // shopOutcomes are how the executions of the shop go; those of others succeed.
 var shopOutcomes = []emulator.Outcome{
 	{Pipeline: "catalog", Status: "Succeeded", Duration: 50 * time.Millisecond, MaxDuration: 700 * time.Millisecond},
-	{Pipeline: "nightly", Cause: "missing-project"},
+	{Pipeline: "nightly", Stage: "Build", Status: "Succeeded", Duration: 100 * time.Millisecond, MaxDuration: 900 * time.Millisecond},
 	{Pipeline: "docs", Stage: "Build", Status: "Running"},
 	{Pipeline: "kiosk", Stage: "Deploy", Status: "Running"},
 }
@@ -45,7 +45,7 @@ var shopOutcomes = []emulator.Outcome{
 // openShop makes the shop and waits until the page shows it. It is set up by what people do: commits, calls to AWS as from the
 // console, and a word on the page.
 func (t *tour) openShop(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{t.furnishShop, t.disturbShop, t.fightInShop} {
+	for _, step := range []func(context.Context) error{t.furnishShop, t.disturbShop, t.fightInShop, t.breakNightly} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -107,7 +107,7 @@ func (t *tour) disturbShop(ctx context.Context) error {
 	if err := t.console(ctx, "DisableStageTransition", freeze, nil); err != nil {
 		return err
 	}
-	for _, name := range []string{"gifts", "nightly", "catalog", "catalog", "catalog", "catalog", "catalog", "catalog"} {
+	for _, name := range []string{"gifts", "nightly", "nightly", "catalog", "catalog", "catalog", "catalog", "catalog", "catalog"} {
 		if err := t.console(ctx, "StartPipelineExecution", fmt.Sprintf(`{"name":%q}`, name), nil); err != nil {
 			return err
 		}
@@ -167,6 +167,22 @@ func (t *tour) fightInShop(ctx context.Context) error {
 		}
 	}
 	return t.tweak(ctx, "pricing", ours, theirs)
+}
+
+// breakNightly takes away the build project of a pipeline that has always succeeded.
+func (t *tour) breakNightly(ctx context.Context) error {
+	if err := t.found(ctx, "name:nightly run:succeeded"); err != nil {
+		return err
+	}
+	if err := t.aws.Script(emulator.Outcome{Region: shopRegion, Pipeline: "nightly", Cause: "missing-project", Duration: 300 * time.Millisecond}); err != nil {
+		return err
+	}
+	for range 2 {
+		if err := t.console(ctx, "StartPipelineExecution", `{"name":"nightly"}`, nil); err != nil {
+			return err
+		}
+	}
+	return t.found(ctx, "name:nightly run:failed")
 }
 
 // shopFile is the file of a pipeline of the shop. All are alike, but for the approval that one of them waits for.

@@ -35,7 +35,7 @@ type picture struct {
 var pictures = map[string]picture{
 	"fleet":      {"/", "light", 1180, 980, `document.querySelector("h1").textContent.includes("pipelines need you") && document.querySelectorAll(".needs .item").length > 8`},
 	"pipeline":   {"/pipelines/shop-us/payments", "light", 1180, 900, `document.querySelectorAll(".stage").length === 3 && document.querySelectorAll(".edits li").length === 1 && document.querySelectorAll(".sides .changed").length === 1`},
-	"runs":       {"/pipelines/shop-us/nightly?tab=runs", "dark", 1180, 940, `document.querySelector(".stage.run-Failed .words").textContent.includes("Project cannot be found") && document.querySelectorAll(".bars .run-Failed").length > 1`},
+	"runs":       {"/pipelines/shop-us/nightly?tab=runs", "dark", 1180, 940, `document.querySelector(".stage.run-Failed .words").textContent.includes("Project cannot be found") && document.querySelector(".stage.earlier h3").textContent.includes("Deploy") && document.querySelectorAll(".bars .run-Failed").length > 1 && document.querySelectorAll(".bars .run-Succeeded").length > 2`},
 	"executions": {"/runs?q=state:failed", "light", 1180, 560, `document.querySelectorAll("tr.item").length > 3 && document.querySelector("tbody").textContent.includes("Project cannot be found")`},
 	"gifts":      {"/pipelines/shop-us/gifts", "light", 1180, 480, `document.querySelector(".shut .closed").textContent.includes("Freeze until the sale is over") && document.querySelector(".inbound")`},
 	"drift":      {"/drift", "light", 1180, 760, `document.querySelectorAll("article").length === 3 && document.querySelector(".why").textContent.includes("user/ann")`},
