@@ -60,6 +60,9 @@ func (a *attempt) handle(ctx context.Context, in middleware.FinalizeInput, next 
 			return out, md, err
 		}
 	}
+	for _, l := range a.limiters {
+		l.sent(purposeOf(ctx))
+	}
 	turn := time.Now()
 	bounded, cancel := context.WithTimeout(ctx, a.timeout)
 	defer cancel()

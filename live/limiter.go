@@ -35,6 +35,7 @@ type limiter struct {
 	waiting [purposes][]chan struct{} // each closed when its turn has come; in order of arrival
 	passed  [purposes]int             // turns that the others got while this one waited, since its own last
 	timer   *time.Timer               // of the next turn
+	spent   ledger
 }
 
 func newLimiter(perSecond float64, burst int, log *zap.Logger) *limiter {
@@ -184,10 +185,13 @@ func (l *limiter) answered(sent time.Time, throttled bool) {
 		}
 		return
 	}
+	now := time.Now()
+	l.spent.at(now).throttled++
+	l.spent.last = now
 	if sent.Before(l.lowered) {
 		return
 	}
-	l.lowered = time.Now()
+	l.lowered = now
 	if l.rate == l.full {
 		l.log.Info("throttled by AWS, slowing down", zap.Float64("requests_per_second", l.full/2))
 	}

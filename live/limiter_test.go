@@ -54,6 +54,38 @@ func TestLimiter(t *testing.T) {
 	})
 }
 
+// The budget tells what was sent and throttled in the last ten minutes, and how slow it is now.
+func TestBudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire(t).on("DeletePipeline", ok("")).on("GetPipeline", ok(doc(1)))
+		r := w.reader(func(c *Config) { c.Burst = 20 })
+		read := func(p Purpose, times int) {
+			for range times {
+				if _, err := r.Pipeline(WithPurpose(t.Context(), p), "web"); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		read(Drift, 3)
+		read(Executions, 2)
+		if err := NewWriter(r).Delete(WithPurpose(t.Context(), Apply), "web"); err != nil {
+			t.Fatal(err)
+		}
+		r.common.answered(time.Now(), true)
+		throttled := time.Now()
+		b := r.Budget()
+		if want := (Budget{PerSecond: 3, Burst: 20, Rate: 1.5, Apply: 1, Drift: 3, Executions: 2, Throttled: 1, LastThrottled: throttled}); b != want || b.Sent() != 6 {
+			t.Errorf("%+v, want %+v", b, want)
+		}
+		time.Sleep(8 * time.Minute)
+		read(Drift, 1)
+		time.Sleep(3 * time.Minute)
+		if b := r.Budget(); b.Drift != 1 || b.Sent() != 1 || b.Throttled != 0 || !b.LastThrottled.Equal(throttled) {
+			t.Errorf("eleven minutes later: %+v", b)
+		}
+	})
+}
+
 func TestLimiterContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLimiter(0.1, 1, zap.NewNop())

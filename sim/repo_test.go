@@ -153,7 +153,7 @@ func (c *commit) stands(name string) bool {
 // one pipeline, nor that one names a role that is not allowed there.
 func (c *commit) broken(goes bool) bool {
 	for _, f := range c.files {
-		if _, _, ok := c.wanted(f.name); goes && !ok || !goes && (f.broken == "cut" || f.broken == "twice") {
+		if _, _, ok := c.wanted(f.name); goes && !ok || f.broken == "cut" || f.broken == "twice" {
 			return true
 		}
 	}

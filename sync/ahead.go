@@ -94,7 +94,7 @@ const mostAhead = 10
 // there was nothing to look at.
 func ahead(ctx context.Context, in Input) *Report {
 	p := newPass(in)
-	p.SweepWithin = 0
+	p.SweepWithin, p.early = 0, true
 	before, listed := p.Target.Memory.before(p.Tree)
 	if before == nil {
 		return nil

@@ -278,6 +278,10 @@ func TestAhead(t *testing.T) {
 			t.Errorf("a busy pipeline: %v%s", ops, explain(r))
 		}
 		e.fake.pipelines["web"].running = nil
+		e.commit("web.json", doc{name: "shop", key: "k3"}.String())
+		if r, ops := run(); len(ops) != 1 || r.state("shop").Status != StatusMissing {
+			t.Errorf("a file that stood for another pipeline: %v%s", ops, explain(r))
+		}
 		time.Sleep(2 * settle)
 		e.commit("web.json", web("k6"))
 		if r, ops := run(); len(ops) != 2 || ops[0] != "Inventory" || e.fake.key("web") != "k6" {

@@ -86,6 +86,7 @@ type pass struct {
 	report   *Report
 	vault    vault
 	swept    map[string]bool // what this pass reads of a sweep that is spread
+	early    bool            // it looks ahead: nobody has named the pipelines of Only
 
 	suspensions []journal.Suspension
 	fights      map[string]journal.Fight

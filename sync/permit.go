@@ -170,7 +170,7 @@ func isMask(action *pipeline.Node, key string) bool {
 // rename in AWS is a new pipeline without the history, and a run of it, while the old one goes on. With prune on,
 // the old one goes by itself after the grace, and holding the new one would only leave a gap.
 func (c *consideration) renamed(change *Change) (Hold, string) {
-	if change.Verb != Create || c.facts.known || slices.Contains(c.Only, c.name) {
+	if change.Verb != Create || c.facts.known || slices.Contains(c.Only, c.name) && !c.early {
 		return HoldNone, ""
 	}
 	for _, v := range c.w.Origin.Snapshot.History[c.w.Path] {

@@ -36,6 +36,7 @@ func newDesk(change func(*web.AdminConfig)) *desk {
 	cfg := web.AdminConfig{
 		Instance: "platform",
 		Reports:  func() []*sync.Report { return reports }, Executions: func() []*execution.Report { return runs }, Sources: func() []sync.SourceState { return sources },
+		Budget:  budgetOf,
 		Refresh: func() { note("refresh") },
 		Actions: &web.Actions{
 			Token: func() ([]byte, error) { return []byte(secret), nil },

@@ -14,6 +14,7 @@ import (
 
 	"github.com/plumbline/plumbline/execution"
 	"github.com/plumbline/plumbline/journal"
+	"github.com/plumbline/plumbline/live"
 	"github.com/plumbline/plumbline/sync"
 )
 
@@ -34,9 +35,10 @@ type AdminConfig struct {
 	Reports    func() []*sync.Report      // the latest of each target
 	Executions func() []*execution.Report // the latest of each target whose executions are followed
 	History    func(match func(journal.Entry) bool, limit int) ([]journal.Record, error)
-	Refresh    func()       // has every source looked at and every target passed over soon; must not block
-	Metrics    http.Handler // of GET /metrics; nil for none
-	Deliveries *Deliveries  // of webhooks; nil for none
+	Budget     func(target string) (b live.Budget, known bool) // of its requests to AWS
+	Refresh    func()                                          // has every source looked at and every target passed over soon; must not block
+	Metrics    http.Handler                                    // of GET /metrics; nil for none
+	Deliveries *Deliveries                                     // of webhooks; nil for none
 
 	Actions  *Actions        // nil: nobody can do anything here
 	Stopping <-chan struct{} // closed when the streams of events are to end; nil for never

@@ -11,6 +11,7 @@ import (
 
 	"github.com/plumbline/plumbline/execution"
 	"github.com/plumbline/plumbline/journal"
+	"github.com/plumbline/plumbline/live"
 	"github.com/plumbline/plumbline/pipeline"
 	"github.com/plumbline/plumbline/sync"
 )
@@ -60,6 +61,35 @@ type ActionDocument struct {
 	Status          string    `json:"status,omitempty"`
 	Changed         time.Time `json:"changed,omitzero"`
 	ApprovalPending bool      `json:"approvalPending,omitempty"`
+}
+
+// TargetSummary is one target: what was seen of it, and what that cost.
+type TargetSummary struct {
+	Name       string         `json:"name"`
+	Account    string         `json:"account"`
+	Region     string         `json:"region"`
+	Error      string         `json:"error,omitempty"` // why it cannot be seen; absent where it can
+	Pipelines  int            `json:"pipelines"`
+	States     map[string]int `json:"states"` // how many pipelines have each
+	Started    time.Time      `json:"started,omitzero"`
+	Finished   time.Time      `json:"finished,omitzero"`                // the last pass
+	Visit      float64        `json:"visitSeconds,omitempty"`           // within which the executions of every pipeline are looked at
+	QueueError string         `json:"queueError,omitempty"`             // why events of executions cannot be read
+	Requests   *RequestBudget `json:"requestsToCodePipeline,omitempty"` // absent where it is not known
+}
+
+// RequestBudget is the allowance of a target's requests to CodePipeline, and what it was spent on in the last ten minutes.
+type RequestBudget struct {
+	PerSecond     float64   `json:"perSecond"` // as configured, like burst
+	Burst         int       `json:"burst"`
+	Rate          float64   `json:"rate"` // a second at present: lower than perSecond while AWS throttles
+	Waiting       int       `json:"waiting"`
+	Seconds       float64   `json:"seconds"` // of which what follows is told
+	Apply         int       `json:"apply"`   // requests sent for changes
+	Drift         int       `json:"drift"`
+	Executions    int       `json:"executions"`
+	Throttled     int       `json:"throttled"`
+	LastThrottled time.Time `json:"lastThrottled,omitzero"` // since the start of the daemon
 }
 
 // ExecutionDocument is one execution.
@@ -125,6 +155,7 @@ func (a *admin) registerAPI() {
 	})
 	a.mux.HandleFunc("GET /api/v1/pipelines", a.listPipelines)
 	a.mux.HandleFunc("GET /api/v1/pipelines/{target}/{name}", a.onePipeline)
+	a.mux.HandleFunc("GET /api/v1/targets", a.listTargets)
 	a.mux.HandleFunc("GET /api/v1/executions", a.listExecutions)
 	a.mux.HandleFunc("GET /api/v1/history", a.listHistory)
 	a.mux.HandleFunc("GET /api/v1/events", a.events)
@@ -199,6 +230,32 @@ func (a *admin) listPipelines(w http.ResponseWriter, r *http.Request) {
 	}{len(rows), []PipelineSummary{}}
 	for _, r := range rows[:min(limit, len(rows))] {
 		list.Pipelines = append(list.Pipelines, r.summary())
+	}
+	a.reply(w, list)
+}
+
+func (a *admin) listTargets(w http.ResponseWriter, _ *http.Request) {
+	list := struct {
+		Targets []TargetSummary `json:"targets"`
+	}{[]TargetSummary{}}
+	for _, p := range a.fleet().Targets {
+		t := TargetSummary{
+			Name: p.Name, Account: p.Account, Region: p.Region, Error: p.Error, Pipelines: len(p.Rows), States: map[string]int{},
+			Started: p.Started.UTC(), Finished: p.Finished.UTC(), Visit: p.Visit.Seconds(),
+		}
+		for state, n := range p.counts() {
+			t.States[string(state)] = n
+		}
+		if p.QueueErr != nil {
+			t.QueueError = p.QueueErr.Error()
+		}
+		if b := a.budget(p.Name); b != nil {
+			t.Requests = &RequestBudget{
+				PerSecond: b.PerSecond, Burst: b.Burst, Rate: b.Rate, Waiting: b.Waiting, Seconds: live.BudgetSpan.Seconds(),
+				Apply: b.Apply, Drift: b.Drift, Executions: b.Executions, Throttled: b.Throttled, LastThrottled: b.LastThrottled.UTC(),
+			}
+		}
+		list.Targets = append(list.Targets, t)
 	}
 	a.reply(w, list)
 }

@@ -8,61 +8,21 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	stdsync "sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/cdp"
-	"github.com/chromedp/cdproto/emulation"
-	cdplog "github.com/chromedp/cdproto/log"
-	"github.com/chromedp/cdproto/network"
-	"github.com/chromedp/cdproto/page"
-	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
 	"github.com/plumbline/plumbline/execution"
 	"github.com/plumbline/plumbline/journal"
 	"github.com/plumbline/plumbline/sync"
 	"github.com/plumbline/plumbline/web"
+	"github.com/plumbline/plumbline/web/browsertest"
 )
-
-// browser opens a headless Chromium, or skips the test where there is none.
-func browser(t *testing.T) context.Context {
-	t.Helper()
-	if os.Getenv("NO_BROWSER") != "" {
-		t.Skip("NO_BROWSER is set")
-	}
-	path := ""
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if found, err := exec.LookPath(name); err == nil {
-			path = found
-			break
-		}
-	}
-	if path == "" {
-		if os.Getenv("REQUIRE_BROWSER") != "" {
-			t.Fatal("Chromium is required and is not installed")
-		}
-		t.Skip("Chromium is not installed")
-	}
-	ctx, cancel := chromedp.NewExecAllocator(t.Context(), append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox,
-		chromedp.UserDataDir(t.TempDir()), chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
-		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true))...)
-	t.Cleanup(cancel)
-	tab, done := chromedp.NewContext(ctx)
-	t.Cleanup(done)
-	if err := chromedp.Do(tab); err != nil { // starts it; with a deadline it would end with that
-		t.Fatal(err)
-	}
-	limited, stop := context.WithTimeout(tab, 2*time.Minute)
-	t.Cleanup(stop)
-	return limited
-}
 
 // stage is a site whose fleet the test can change.
 type stage struct {
@@ -88,7 +48,7 @@ func site(t *testing.T) *stage {
 				Ended: epoch.Add(-time.Hour + 2*time.Second),
 			}}, nil
 		},
-		Metrics: http.NotFoundHandler(), Stopping: stopping,
+		Budget: budgetOf, Metrics: http.NotFoundHandler(), Stopping: stopping,
 		Actions: &web.Actions{
 			Token: func() ([]byte, error) { return []byte(secret), nil },
 			Revert: func(target, name, by, reason string) error {
@@ -105,106 +65,31 @@ func site(t *testing.T) *stage {
 // pagesShown are the addresses of all pages.
 var pagesShown = map[string]string{
 	"fleet": "/", "drift": "/drift", "changes": "/changes", "runs": "/runs", "problems": "/problems", "targets": "/targets", "unmanaged": "/unmanaged",
-	"pipeline-drifted": "/pipelines/prod-us/billing", "pipeline-failed": "/pipelines/prod-us/frontend?tab=runs", "pipeline-history": "/pipelines/prod-us/api?tab=history",
-}
-
-// watched collects what a page must never do.
-type watched struct {
-	mu     stdsync.Mutex
-	faults []string
-}
-
-func (w *watched) add(format string, args ...any) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.faults = append(w.faults, fmt.Sprintf(format, args...))
-}
-
-// taken returns what was collected since.
-func (w *watched) taken() []string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	faults := w.faults
-	w.faults = nil
-	return faults
-}
-
-func watch(t *testing.T, ctx context.Context, host string) *watched {
-	w := &watched{}
-	err := chromedp.Listen(ctx, func(ev any) {
-		switch e := ev.(type) {
-		case *cdplog.EventEntryAdded:
-			w.add("log: %s %s", e.Entry.Text, e.Entry.URL)
-		case *runtime.EventConsoleAPICalled:
-			w.add("console: %s", e.Type)
-		case *runtime.EventExceptionThrown:
-			w.add("exception: %s", e.ExceptionDetails.Text)
-		case *network.EventRequestWillBeSent:
-			if u, err := url.Parse(e.Request.URL); err != nil || u.Host != host && u.Scheme != "data" {
-				w.add("a request to %s", e.Request.URL)
-			}
-		case *page.EventJavascriptDialogOpening:
-			w.add("a dialog: %s", e.Message)
-		}
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return w
-}
-
-// prefer sets the scheme of colours that a page is asked for.
-func prefer(scheme string) chromedp.Action[chromedp.Void] {
-	return func(ctx context.Context, target *chromedp.Target) (v chromedp.Void, err error) {
-		_, err = cdp.Call(ctx, target, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
-		return v, err
-	}
-}
-
-// shows waits until an expression is true in the page.
-func shows(t *testing.T, ctx context.Context, what, expression string) {
-	t.Helper()
-	deadline := time.Now().Add(15 * time.Second)
-	for {
-		is, err := chromedp.Run(ctx, chromedp.Evaluate[bool](expression))
-		if err == nil && is {
-			return
-		}
-		if time.Now().After(deadline) {
-			parts, _ := chromedp.Run(ctx, chromedp.Evaluate[string](`JSON.stringify([location.href, document.title, document.querySelector("h1").textContent, document.querySelectorAll(".needs .item").length, document.activeElement.outerHTML.slice(0, 200), (document.getElementById("q") || {}).value])`))
-			t.Errorf("%s: %s is not true (%v): %s", what, expression, err, parts)
-			return
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-}
-
-func play(t *testing.T, ctx context.Context, steps ...chromedp.Action[chromedp.Void]) {
-	t.Helper()
-	if err := chromedp.Do(ctx, steps...); err != nil {
-		t.Fatal(err)
-	}
+	"pipeline-drifted": "/pipelines/prod-us/billing", "pipeline-approval": "/pipelines/prod-us/notify", "none-found": "/?q=name:none", "pipeline-failed": "/pipelines/prod-us/frontend?tab=runs", "pipeline-history": "/pipelines/prod-us/api?tab=history",
 }
 
 // TestBrowser looks at every page with a real browser: nothing is complained of, nothing is asked of another host, no name or
-// message does anything but be shown, and an accessibility checker finds nothing that matters, in light and in dark.
+// message does anything but be shown, nothing has to be pushed aside to be read, and an accessibility checker finds nothing that
+// matters, in light on a desk and in dark on a phone.
 func TestBrowser(t *testing.T) {
-	ctx, st := browser(t), site(t)
+	ctx, st := browsertest.Open(t), site(t)
 	axe, err := os.ReadFile("testdata/axe.min.js")
 	if err != nil {
 		t.Fatal(err)
 	}
-	seen := watch(t, ctx, strings.TrimPrefix(st.URL, "http://"))
+	seen := browsertest.NewWatch(t, ctx, strings.TrimPrefix(st.URL, "http://"))
 	pages := maps.Clone(pagesShown)
 	pages["hostile"] = "/pipelines/prod-us/" + url.PathEscape(evil)
 	pages["hostile-filter"] = "/?q=" + url.QueryEscape(evil)
 	pages["absent"] = "/pipelines/prod-us/none"
 	pages["file"] = "/pipelines/prod-us/api?tab=file"
-	for _, scheme := range []string{"light", "dark"} {
+	pages["held"] = "/pipelines/prod-us/email"
+	for scheme, width := range map[string]int64{"light": 1280, "dark": 360} {
+		browsertest.Play(t, ctx, browsertest.Prefer(scheme), chromedp.EmulateViewport(width, 900))
 		for _, name := range slices.Sorted(maps.Keys(pages)) {
-			play(t, ctx, prefer(scheme), chromedp.Navigate(st.URL+pages[name]), chromedp.WaitReady(chromedp.CSS("footer")))
-			shows(t, ctx, name, `document.getElementById("live").textContent === "live"`)
-			for _, fault := range seen.taken() {
+			browsertest.Play(t, ctx, chromedp.Navigate(st.URL+pages[name]), chromedp.WaitReady(chromedp.CSS("footer")))
+			browsertest.Shows(t, ctx, name, `document.getElementById("live").textContent === "live"`)
+			for _, fault := range seen.Taken() {
 				if name != "absent" || !strings.Contains(fault, "404") {
 					t.Errorf("%s, %s: %s", name, scheme, fault)
 				}
@@ -222,8 +107,10 @@ func TestBrowser(t *testing.T) {
 			for _, v := range found {
 				t.Errorf("%s, %s: %s", name, scheme, v)
 			}
-			seen.taken() // of axe's own doing
+			seen.Taken() // of axe's own doing
 		}
+		browsertest.Play(t, ctx, chromedp.Click(chromedp.CSS("details.person summary")), chromedp.WaitVisible(chromedp.CSS("input[name=token]")))
+		browsertest.Shows(t, ctx, "the panel to sign in, "+scheme, `(r => r.left >= 0 && r.right <= innerWidth)(document.querySelector("header .panel").getBoundingClientRect())`)
 	}
 }
 
@@ -238,25 +125,29 @@ func slash(t *testing.T, ctx context.Context) {
 
 // TestBrowserKeys plays a person who has no mouse.
 func TestBrowserKeys(t *testing.T) {
-	ctx, st := browser(t), site(t)
-	seen := watch(t, ctx, strings.TrimPrefix(st.URL, "http://"))
-	play(t, ctx, chromedp.Navigate(st.URL+"/"), chromedp.WaitReady(chromedp.CSS("footer")))
-	shows(t, ctx, "start", `document.getElementById("live").textContent === "live"`)
-	play(t, ctx, chromedp.KeyEvent("?"))
-	shows(t, ctx, "?", `document.getElementById("keys").open`)
-	play(t, ctx, chromedp.KeyEvent("\u001b"))
-	shows(t, ctx, "Esc", `!document.getElementById("keys").open`)
+	ctx, st := browsertest.Open(t), site(t)
+	seen := browsertest.NewWatch(t, ctx, strings.TrimPrefix(st.URL, "http://"))
+	browsertest.Play(t, ctx, chromedp.Navigate(st.URL+"/"), chromedp.WaitReady(chromedp.CSS("footer")))
+	browsertest.Shows(t, ctx, "start", `document.getElementById("live").textContent === "live"`)
+	browsertest.Play(t, ctx, chromedp.KeyEvent("?"))
+	browsertest.Shows(t, ctx, "?", `document.getElementById("keys").open`)
+	browsertest.Play(t, ctx, chromedp.KeyEvent("\u001b"))
+	browsertest.Shows(t, ctx, "Esc", `!document.getElementById("keys").open`)
 	slash(t, ctx)
-	shows(t, ctx, "/", `document.activeElement.id === "q"`)
-	play(t, ctx, chromedp.KeyEvent("state:failed\r"))
-	shows(t, ctx, "the filter", `document.getElementById("live").textContent === "live" && location.search === "?q=state%3Afailed" && document.querySelectorAll(".needs .item").length === 1`)
-	play(t, ctx, chromedp.KeyEvent("j"), chromedp.KeyEvent("\r"))
-	shows(t, ctx, "j Enter", `location.pathname === "/pipelines/prod-us/frontend" && document.getElementById("live").textContent === "live"`)
-	play(t, ctx, chromedp.KeyEvent("g"), chromedp.KeyEvent("r"))
-	shows(t, ctx, "g r", `location.pathname === "/runs" && document.getElementById("live").textContent === "live"`)
-	play(t, ctx, chromedp.KeyEvent("j"), chromedp.KeyEvent("j"), chromedp.KeyEvent("k"))
-	shows(t, ctx, "j j k", `document.querySelectorAll(".item")[0].classList.contains("here")`)
-	for _, fault := range seen.taken() {
+	browsertest.Shows(t, ctx, "/", `document.activeElement.id === "q"`)
+	browsertest.Play(t, ctx, chromedp.KeyEvent("state:failed\r"))
+	browsertest.Shows(t, ctx, "the filter", `document.getElementById("live").textContent === "live" && location.search === "?q=state%3Afailed" && document.querySelectorAll(".needs .item").length === 1`)
+	browsertest.Play(t, ctx, chromedp.KeyEvent("j"), chromedp.KeyEvent("\r"))
+	browsertest.Shows(t, ctx, "j Enter", `location.pathname === "/pipelines/prod-us/frontend" && document.getElementById("live").textContent === "live"`)
+	for key, path := range map[string]string{"f": "/", "d": "/drift", "c": "/changes", "p": "/problems", "t": "/targets", "u": "/unmanaged", "r": "/runs"} {
+		browsertest.Play(t, ctx, chromedp.KeyEvent("g"), chromedp.KeyEvent(key))
+		browsertest.Shows(t, ctx, "g "+key, fmt.Sprintf(`location.pathname === %q && document.getElementById("live").textContent === "live"`, path))
+	}
+	browsertest.Play(t, ctx, chromedp.Navigate(st.URL+"/runs"), chromedp.WaitReady(chromedp.CSS("footer")))
+	browsertest.Shows(t, ctx, "runs", `document.getElementById("live").textContent === "live"`)
+	browsertest.Play(t, ctx, chromedp.KeyEvent("j"), chromedp.KeyEvent("j"), chromedp.KeyEvent("k"))
+	browsertest.Shows(t, ctx, "j j k", `document.querySelectorAll(".item")[0].classList.contains("here")`)
+	for _, fault := range seen.Taken() {
 		t.Error(fault)
 	}
 }
@@ -264,11 +155,10 @@ func TestBrowserKeys(t *testing.T) {
 // TestBrowserLive changes what is known while a page is open: it changes without being loaded again, and nobody's words are
 // taken out of their hands.
 func TestBrowserLive(t *testing.T) {
-	ctx, st := browser(t), site(t)
-	seen := watch(t, ctx, strings.TrimPrefix(st.URL, "http://"))
-	play(t, ctx, chromedp.Navigate(st.URL+"/"), chromedp.WaitReady(chromedp.CSS("footer")))
-	shows(t, ctx, "start", `document.getElementById("live").textContent === "live" && document.querySelector("h1").textContent.startsWith("9 of 16")`)
-	play(t, ctx, chromedp.Sleep(1200*time.Millisecond))
+	ctx, st := browsertest.Open(t), site(t)
+	seen := browsertest.NewWatch(t, ctx, strings.TrimPrefix(st.URL, "http://"))
+	browsertest.Play(t, ctx, chromedp.Navigate(st.URL+"/"), chromedp.WaitReady(chromedp.CSS("footer")))
+	browsertest.Shows(t, ctx, "start", `document.getElementById("live").textContent === "live" && document.querySelector("h1").textContent.startsWith("8 of 16")`)
 	if _, err := chromedp.Run(ctx, chromedp.Evaluate[bool](`window.same = true`)); err != nil {
 		t.Fatal(err)
 	}
@@ -280,10 +170,10 @@ func TestBrowserLive(t *testing.T) {
 	us.Pipelines[i].Status, us.Pipelines[i].Since = sync.StatusDrifted, time.Now()
 	reports[1] = &us
 	st.reports.Store(&reports)
-	shows(t, ctx, "drift", `window.same && document.querySelector("h1").textContent.startsWith("10 of 16") && document.title.startsWith("(10)")`)
+	browsertest.Shows(t, ctx, "drift", `window.same && document.querySelector("h1").textContent.startsWith("9 of 16") && document.title.startsWith("(9)") && document.querySelector(".top nav .count").textContent === "9"`)
 	// An execution fails, while somebody types.
 	slash(t, ctx)
-	play(t, ctx, chromedp.KeyEvent("half a wor"))
+	browsertest.Play(t, ctx, chromedp.KeyEvent("half a wor"))
 	runs := slices.Clone(*st.runs.Load())
 	r := *runs[0]
 	r.Pipelines = slices.Clone(r.Pipelines)
@@ -295,27 +185,27 @@ func TestBrowserLive(t *testing.T) {
 	r.Pipelines[j] = &kiosk
 	runs[0] = &r
 	st.runs.Store(&runs)
-	play(t, ctx, chromedp.Sleep(2*time.Second))
-	shows(t, ctx, "while typing", `document.getElementById("q").value === "half a wor" && document.querySelector("h1").textContent.startsWith("10 of 16")`)
+	browsertest.Play(t, ctx, chromedp.Sleep(2*time.Second))
+	browsertest.Shows(t, ctx, "while typing", `document.getElementById("q").value === "half a wor" && document.querySelector("h1").textContent.startsWith("9 of 16")`)
 	if _, err := chromedp.Run(ctx, chromedp.Evaluate[any](`document.activeElement.blur()`)); err != nil {
 		t.Fatal(err)
 	}
-	shows(t, ctx, "a failure", `window.same && document.querySelector("h1").textContent.startsWith("11 of 16")`)
-	for _, fault := range seen.taken() {
+	browsertest.Shows(t, ctx, "a failure", `window.same && document.querySelector("h1").textContent.startsWith("10 of 16")`)
+	for _, fault := range seen.Taken() {
 		t.Error(fault)
 	}
 }
 
-// TestBrowserActs signs in and reverts a drift, with scripts and without.
+// TestBrowserActs signs in and reverts a drift.
 func TestBrowserActs(t *testing.T) {
-	ctx, st := browser(t), site(t)
-	seen := watch(t, ctx, strings.TrimPrefix(st.URL, "http://"))
-	play(t, ctx,
+	ctx, st := browsertest.Open(t), site(t)
+	seen := browsertest.NewWatch(t, ctx, strings.TrimPrefix(st.URL, "http://"))
+	browsertest.Play(t, ctx,
 		chromedp.Navigate(st.URL+"/pipelines/prod-us/billing"), chromedp.WaitReady(chromedp.CSS("footer")),
 		chromedp.Click(chromedp.CSS("details.person summary")), chromedp.WaitVisible(chromedp.CSS("input[name=token]")),
 		chromedp.SendKeys(chromedp.CSS("input[name=name]"), "ann"), chromedp.SendKeys(chromedp.CSS("input[name=token]"), secret+"\r"))
-	shows(t, ctx, "signed in", `document.querySelector(".acts") && document.querySelector("form.person span").textContent === "ann"`)
-	play(t, ctx, chromedp.Click(chromedp.CSS(".acts details summary")), chromedp.WaitVisible(chromedp.CSS(".acts details[open] input[name=reason]")),
+	browsertest.Shows(t, ctx, "signed in", `document.querySelector(".acts") && document.querySelector("form.person span").textContent === "ann"`)
+	browsertest.Play(t, ctx, chromedp.Click(chromedp.CSS(".acts details summary")), chromedp.WaitVisible(chromedp.CSS(".acts details[open] input[name=reason]")),
 		chromedp.SendKeys(chromedp.CSS(".acts details[open] input[name=reason]"), "OPS-7\r"))
 	select {
 	case got := <-st.done:
@@ -325,34 +215,60 @@ func TestBrowserActs(t *testing.T) {
 	case <-time.After(10 * time.Second):
 		t.Error("nothing was asked for")
 	}
-	shows(t, ctx, "back", `location.pathname === "/pipelines/prod-us/billing"`)
-	for _, fault := range seen.taken() {
+	browsertest.Shows(t, ctx, "back", `location.pathname === "/pipelines/prod-us/billing"`)
+	for _, fault := range seen.Taken() {
 		t.Error(fault)
 	}
 }
 
-// TestPictures takes pictures of all pages into the folder that PICTURES names, for people to look at.
+// TestBrowserWithoutScripts reads, filters, signs in and acts where scripts are off.
+func TestBrowserWithoutScripts(t *testing.T) {
+	ctx, st := browsertest.Open(t), site(t)
+	browsertest.Play(t, ctx, browsertest.NoScripts(), chromedp.Navigate(st.URL+"/"), chromedp.WaitReady(chromedp.CSS("footer")))
+	browsertest.Shows(t, ctx, "the first page", `document.querySelectorAll(".needs .item").length === 8 && document.getElementById("live").textContent === ""`)
+	browsertest.Play(t, ctx, chromedp.SendKeys(chromedp.CSS("#q"), "state:drifted\r"), chromedp.WaitReady(chromedp.CSS("footer")))
+	browsertest.Shows(t, ctx, "a filter", `location.search === "?q=state%3Adrifted" && document.querySelectorAll(".needs .item").length === 2`)
+	browsertest.Play(t, ctx, chromedp.Navigate(st.URL+"/pipelines/prod-us/billing"), chromedp.Click(chromedp.CSS("details.person summary")), chromedp.WaitVisible(chromedp.CSS("input[name=token]")),
+		chromedp.SendKeys(chromedp.CSS("input[name=name]"), "ann"), chromedp.SendKeys(chromedp.CSS("input[name=token]"), secret+"\r"), chromedp.WaitReady(chromedp.CSS(".acts")),
+		chromedp.Click(chromedp.CSS(".acts details summary")), chromedp.WaitVisible(chromedp.CSS(".acts details[open] input[name=reason]")),
+		chromedp.SendKeys(chromedp.CSS(".acts details[open] input[name=reason]"), "OPS-8\r"))
+	select {
+	case got := <-st.done:
+		if want := "revert prod-us/billing by ann: OPS-8"; got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("nothing was asked for")
+	}
+}
+
+// TestPictures takes pictures of all pages into the folder that PICTURES names, for people to look at: at last of somebody who is
+// about to act.
 func TestPictures(t *testing.T) {
 	dir := os.Getenv("PICTURES")
 	if dir == "" {
 		t.Skip("PICTURES names no folder")
 	}
-	ctx, server := browser(t), site(t)
-	for _, scheme := range []string{"light", "dark"} {
-		for size, width := range map[string]int64{"desktop": 1280, "phone": 390} {
-			for name, path := range pagesShown {
-				err := chromedp.Do(ctx, prefer(scheme), chromedp.EmulateViewport(width, 900), chromedp.Navigate(server.URL+path), chromedp.WaitReady(chromedp.CSS("footer")), chromedp.Sleep(150*time.Millisecond))
-				if err != nil {
-					t.Fatal(err)
-				}
-				picture, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
-				if err != nil {
-					t.Fatal(err)
-				}
-				if err := os.WriteFile(filepath.Join(dir, name+"-"+size+"-"+scheme+".png"), picture, 0o644); err != nil {
-					t.Fatal(err)
+	ctx, server := browsertest.Open(t), site(t)
+	take := func(name string, pages map[string]string, then ...chromedp.Action[chromedp.Void]) {
+		for _, scheme := range []string{"light", "dark"} {
+			for size, width := range map[string]int64{"desktop": 1280, "phone": 390} {
+				for page, path := range pages {
+					browsertest.Play(t, ctx, browsertest.Prefer(scheme), chromedp.EmulateViewport(width, 900), chromedp.Navigate(server.URL+path), chromedp.WaitReady(chromedp.CSS("footer")), chromedp.Sleep(150*time.Millisecond))
+					browsertest.Play(t, ctx, then...)
+					picture, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
+					if err != nil {
+						t.Fatal(err)
+					}
+					if err := os.WriteFile(filepath.Join(dir, name+page+"-"+size+"-"+scheme+".png"), picture, 0o644); err != nil {
+						t.Fatal(err)
+					}
 				}
 			}
 		}
 	}
+	take("", pagesShown)
+	take("signing-in-", map[string]string{"": "/pipelines/prod-us/billing"}, chromedp.Click(chromedp.CSS("details.person summary")), chromedp.WaitVisible(chromedp.CSS("input[name=token]")))
+	browsertest.Play(t, ctx, chromedp.SendKeys(chromedp.CSS("input[name=name]"), "ann"), chromedp.SendKeys(chromedp.CSS("input[name=token]"), secret+"\r"), chromedp.WaitReady(chromedp.CSS(".acts")))
+	take("acting-", map[string]string{"": "/pipelines/prod-us/billing"}, chromedp.Click(chromedp.CSS(".acts details summary")), chromedp.WaitVisible(chromedp.CSS(".acts details[open] input[name=reason]")))
 }

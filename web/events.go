@@ -1,6 +1,7 @@
 package web
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -10,12 +11,13 @@ import (
 // How the stream of events behaves. Looking is a comparison of a few pointers while nothing is new.
 const (
 	eventLook = time.Second      // how often a stream looks for news
-	eventBeat = 25 * time.Second // how often it says that it is there, so that proxies keep it open
+	eventBeat = 25 * time.Second // how often it speaks at least: it shows that targets are looked at, and proxies keep it open
 	maxEvents = 64               // streams at once
 )
 
 // events streams the version of what the pages show, as server-sent events: one at the start and one each time that
-// something is new. Whoever listens then asks for what it shows.
+// something is new. Whoever listens then asks for what it shows. Between them it says now and then when each target was
+// looked at last: an event looked, with a time for each target's name.
 func (a *admin) events(w http.ResponseWriter, r *http.Request) {
 	if a.streams.Add(1) > maxEvents {
 		a.streams.Add(-1)
@@ -36,19 +38,19 @@ func (a *admin) events(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Accel-Buffering", "no")
-	told, spoke := "", time.Now()
+	told, spoke := "", time.Time{}
 	look := time.NewTicker(eventLook)
 	defer look.Stop()
 	for {
-		version := a.version()
-		switch {
-		case version != told:
+		if version := a.version(); version != told {
 			if !send("event: version\ndata: %s\n\n", version) {
 				return
 			}
-			told, spoke = version, time.Now()
-		case time.Since(spoke) >= eventBeat:
-			if !send(": still here\n\n") {
+			told = version
+		}
+		if time.Since(spoke) >= eventBeat {
+			times, err := json.Marshal(a.looked())
+			if err != nil || !send("event: looked\ndata: %s\n\n", times) {
 				return
 			}
 			spoke = time.Now()

@@ -87,6 +87,11 @@ func everyState() ([]*sync.Report, []*execution.Report, []sync.SourceState) {
 	return []*sync.Report{eu, us}, []*execution.Report{runs}, sources
 }
 
+// budgetOf is what is known of the requests for a target: one is throttled, of the others nothing is.
+func budgetOf(target string) (live.Budget, bool) {
+	return live.Budget{PerSecond: 3, Burst: 10, Rate: 0.75, Waiting: 4, Apply: 12, Drift: 310, Executions: 640, Throttled: 7, LastThrottled: epoch.Add(-time.Minute)}, target == "prod-us"
+}
+
 // executionsOf gives each pipeline a life of its own.
 func executionsOf(name string, i int) *execution.Pipeline {
 	p := &execution.Pipeline{Name: name, Visited: epoch}

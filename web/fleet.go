@@ -3,11 +3,10 @@ package web
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/plumbline/plumbline/execution"
 	"github.com/plumbline/plumbline/live"
@@ -22,12 +21,17 @@ type fleet struct {
 	Rows    []*row // of all targets: in their order, by name
 	Needs   []*row // those that need a person, the worst first
 	Trouble []trouble
+
+	Counts map[state]int // of all rows
+	Drifts int
+	Faults int // errors in files
 }
 
 // place is one target.
 type place struct {
 	*sync.TargetDocument
 	Rows  []*row
+	Alone bool          // there is no other target
 	Visit time.Duration // within which the executions of every pipeline are looked at; 0 where that is not known
 
 	QueueErr error // why events cannot be read; nil where none are to come
@@ -102,7 +106,15 @@ type need struct {
 type trouble struct {
 	Kind, Name, Error string
 	Since             time.Time
+	Hides             int // pipelines of which only is known what was before
 }
+
+// The kinds of trouble.
+const (
+	kindSource = "Source"
+	kindTarget = "Target"
+	kindQueue  = "Event queue"
+)
 
 // newFleet puts together what the loop and the followers know.
 func newFleet(sources []SourceStatus, reports []*sync.Report, executions []*execution.Report) *fleet {
@@ -114,7 +126,7 @@ func newFleet(sources []SourceStatus, reports []*sync.Report, executions []*exec
 		changes[[2]string{c.Target, c.Pipeline}] = c
 	}
 	for i := range d.Targets {
-		p := &place{TargetDocument: &d.Targets[i], report: reports[i]}
+		p := &place{TargetDocument: &d.Targets[i], report: reports[i], Alone: len(d.Targets) == 1}
 		runs := p.follow(executions)
 		for j := range p.Pipelines {
 			s := &p.Pipelines[j]
@@ -132,19 +144,46 @@ func newFleet(sources []SourceStatus, reports []*sync.Report, executions []*exec
 		f.Targets = append(f.Targets, p)
 		f.Rows = append(f.Rows, p.Rows...)
 		if p.QueueErr != nil {
-			f.Trouble = append(f.Trouble, trouble{"the event queue of", p.Name, p.QueueErr.Error(), time.Time{}})
+			f.Trouble = append(f.Trouble, trouble{Kind: kindQueue, Name: p.Name, Error: p.QueueErr.Error()})
 		}
 		if p.Error != "" {
-			f.Trouble = append(f.Trouble, trouble{"target", p.Name, p.Error, time.Time{}})
+			f.Trouble = append(f.Trouble, trouble{Kind: kindTarget, Name: p.Name, Error: p.Error, Since: p.unseenSince(), Hides: len(p.Rows)})
 		}
 	}
 	for _, s := range sources {
 		if s.Error != "" {
-			f.Trouble = append(f.Trouble, trouble{"source", s.Name, s.Error, s.Since})
+			f.Trouble = append(f.Trouble, trouble{Kind: kindSource, Name: s.Name, Error: s.Error, Since: s.Since})
 		}
 	}
+	f.count()
 	slices.SortStableFunc(f.Needs, func(a, b *row) int { return cmp.Compare(a.State.rank(), b.State.rank()) })
 	return f
+}
+
+// count fills in what the bar on top of the pages and the links to states tell.
+func (f *fleet) count() {
+	f.Counts = map[state]int{}
+	for _, r := range f.Rows {
+		f.Counts[r.State]++
+		if r.Drifted() {
+			f.Drifts++
+		}
+	}
+	faults := map[string]bool{}
+	note := func(problems []pipeline.Problem) {
+		for _, p := range problems {
+			if p.Severity == pipeline.Error {
+				faults[p.String()] = true
+			}
+		}
+	}
+	for _, s := range f.Sources {
+		note(s.Problems)
+	}
+	for _, t := range f.Targets {
+		note(t.Problems)
+	}
+	f.Faults = len(faults)
 }
 
 // follow takes in what is known of the target's executions.
@@ -160,6 +199,16 @@ func (p *place) follow(executions []*execution.Report) map[string]*execution.Pip
 		}
 	}
 	return runs
+}
+
+// unseenSince is since when none of the target's pipelines can be seen; zero where that is not known.
+func (p *place) unseenSince() (since time.Time) {
+	for _, r := range p.Rows {
+		if r.State == stateUnknown && (since.IsZero() || r.Since.After(since)) {
+			since = r.Since
+		}
+	}
+	return since
 }
 
 // Few reports whether there is room for the names of all.
@@ -301,7 +350,7 @@ func (r *row) why() *need {
 	case stateInvalid:
 		return &need{What: r.firstProblem(), Since: r.Since, Next: "Mend the file and push.", Try: "plumbline validate"}
 	case stateMissing, stateDrifted:
-		n := &need{What: r.differs(), Since: r.Since, Next: "Put back what the file says, or take the live values into the file.", Try: "plumbline apply --overwrite " + quote(r.Name)}
+		n := &need{What: r.differs(), Since: r.Since, Next: r.choice(), Try: "plumbline apply --overwrite " + r.Command()}
 		if r.By != nil {
 			n.Who = sentence(r.By.Sentence())
 		}
@@ -329,9 +378,28 @@ func (r *row) why() *need {
 		a := r.Approvals()[0]
 		return &need{What: fmt.Sprintf("%s/%s waits for an approval", a.Stage, a.Action), Since: a.Since, Next: "Approve or reject it in the console.", Try: ""}
 	case stateUnknown:
-		return &need{What: cmp.Or(r.Why, r.Place.Error, "it cannot be seen"), Since: r.Since, Next: "What is known is from before; see Targets."}
+		if r.Place.Error != "" {
+			return nil // it is the target that needs somebody, and all its pipelines would say the same
+		}
+		return &need{What: cmp.Or(r.Why, "it cannot be seen"), Since: r.Since, Next: "It is looked at again with the next pass."}
 	}
 	return nil
+}
+
+// Command names the pipeline to a command that is to act on it in its target only.
+func (r *row) Command() string {
+	if r.Place.Alone {
+		return quote(r.Name)
+	}
+	return quote(r.Name) + " --target " + quote(r.Place.Name)
+}
+
+// choice is what there is to decide about a drift.
+func (r *row) choice() string {
+	if r.Status == sync.StatusMissing {
+		return "Create it again, or remove its file."
+	}
+	return "Put back what the file says, or take the live values into the file."
 }
 
 func (r *row) whyFailed() *need {
@@ -340,7 +408,7 @@ func (r *row) whyFailed() *need {
 	if run == nil {
 		return n
 	}
-	n.Since, n.Who = run.Updated, sentence(strings.TrimSpace("started by "+run.Trigger+" "+run.TriggerDetail))
+	n.Since, n.Who = run.Updated, sentence(strings.TrimSpace("started by "+run.Trigger+" "+arn(run.TriggerDetail)))
 	if len(run.Failures) > 0 {
 		n.What = failure(run.Failures[0])
 	}
@@ -383,15 +451,22 @@ func (r *row) firstProblem() string {
 
 // sentence begins with a capital and ends with a full stop.
 func sentence(text string) string {
-	if text == "" {
-		return ""
-	}
-	first, size := utf8.DecodeRuneInString(text)
-	text = string(unicode.ToUpper(first)) + text[size:]
-	if !strings.HasSuffix(text, ".") {
+	text = capital(text)
+	if text != "" && !strings.ContainsAny(text[len(text)-1:], ".?!") && !strings.HasSuffix(text, "…") {
 		text += "."
 	}
 	return text
+}
+
+// plainWord is one that may be written with a capital: names of files, pipelines and operations stay as they are.
+var plainWord = regexp.MustCompile(`^[a-z]+[,;:]?( |$)`)
+
+// capital begins with a capital where that changes no name.
+func capital(text string) string {
+	if !plainWord.MatchString(text) {
+		return text
+	}
+	return strings.ToUpper(text[:1]) + text[1:]
 }
 
 // find returns a pipeline, nil where there is none of that name.

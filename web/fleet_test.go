@@ -1,9 +1,11 @@
 package web_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -33,13 +35,35 @@ func manyPipelines() web.AdminConfig {
 	return web.AdminConfig{Reports: func() []*sync.Report { return reports }, Executions: func() []*execution.Report { return runs }}
 }
 
-// TestHomeSize bounds the first page of a large fleet.
+// TestHomeSize bounds the first page of a large fleet, also on the night when all of it needs somebody, or none can be seen.
 func TestHomeSize(t *testing.T) {
-	w := get(web.Admin(manyPipelines()), "/")
-	if w.Code != 200 || w.Body.Len() > 1<<20 {
-		t.Errorf("%d with %d bytes", w.Code, w.Body.Len())
+	for name, change := range map[string]func(*sync.Report){
+		"a few need somebody": func(*sync.Report) {},
+		"all of them do": func(r *sync.Report) {
+			for i := range r.Pipelines {
+				r.Pipelines[i].Status, r.Pipelines[i].Why = sync.StatusDrifted, strings.Repeat("somebody changed it; ", 20)
+			}
+		},
+		"none can be seen": func(r *sync.Report) {
+			r.Err = errors.New("the region is away")
+			for i := range r.Pipelines {
+				r.Pipelines[i].Status = sync.StatusUnknown
+			}
+		},
+	} {
+		cfg := manyPipelines()
+		for _, r := range cfg.Reports() {
+			change(r)
+		}
+		w := get(web.Admin(cfg), "/")
+		if w.Code != 200 || w.Body.Len() > 1<<20 {
+			t.Errorf("%s: %d with %d bytes", name, w.Code, w.Body.Len())
+		}
+		t.Logf("%s: %d bytes", name, w.Body.Len())
+		if items := strings.Count(w.Body.String(), `<li class="item">`); items > 100 {
+			t.Errorf("%s: %d pipelines are told one by one", name, items)
+		}
 	}
-	t.Logf("%d bytes", w.Body.Len())
 }
 
 // BenchmarkHome serves the first page of 5,000 pipelines: as people ask for it again and again, and as it is when every pass has
@@ -68,6 +92,21 @@ func BenchmarkIdle(b *testing.B) {
 	get(handler, "/badge.svg")
 	b.ReportAllocs()
 	for b.Loop() {
+		get(handler, "/badge.svg")
+	}
+}
+
+// BenchmarkNews is what open pages cost while reports come in which nothing is new.
+func BenchmarkNews(b *testing.B) {
+	cfg := manyPipelines()
+	reports := cfg.Reports()
+	cfg.Reports = func() []*sync.Report { return reports }
+	handler := web.Admin(cfg)
+	get(handler, "/badge.svg")
+	b.ReportAllocs()
+	for b.Loop() {
+		again := *reports[0]
+		reports = append([]*sync.Report{&again}, reports[1:]...)
 		get(handler, "/badge.svg")
 	}
 }

@@ -34,13 +34,16 @@ var endpoints = []struct {
 		Pipelines []web.PipelineSummary `json:"pipelines"`
 	}{}},
 	{"get", "/api/v1/pipelines/{target}/{name}", "One pipeline with its stages, executions, differences and what its file says.", nil, false, web.PipelineDocument{}},
+	{"get", "/api/v1/targets", "Targets: what was seen of them, and what that cost of the allowance of requests.", nil, false, struct {
+		Targets []web.TargetSummary `json:"targets"`
+	}{}},
 	{"get", "/api/v1/executions", "The last executions, newest first.", []string{"q", "limit"}, false, struct {
 		Executions []web.ExecutionDocument `json:"executions"`
 	}{}},
 	{"get", "/api/v1/history", "What the journal has of changes and of people's words, newest first.", []string{"target", "pipeline", "limit"}, false, struct {
 		History []web.HistoryDocument `json:"history"`
 	}{}},
-	{"get", "/api/v1/events", "Server-sent events: event version, each time that something is new.", nil, false, nil},
+	{"get", "/api/v1/events", "Server-sent events: event version each time that something is new, and now and then event looked with when each target was looked at.", nil, false, nil},
 	{"get", "/api/v1/openapi.json", "This document.", nil, false, nil},
 	{"post", "/api/v1/refresh", "Look at every source and every target now.", nil, true, nil},
 	{"post", "/api/v1/suspend", "Have nothing written to a pipeline, a target or all of them.", nil, true, nil},
@@ -70,6 +73,8 @@ func schemaOf(t reflect.Type, named object) object {
 		return object{"type": "boolean"}
 	case reflect.Int, reflect.Int64:
 		return object{"type": "integer"}
+	case reflect.Float64:
+		return object{"type": "number"}
 	case reflect.Slice:
 		return object{"type": "array", "items": schemaOf(t.Elem(), named)}
 	case reflect.Map:
@@ -235,11 +240,16 @@ func TestLists(t *testing.T) {
 		"pipelines?q=state:failed":                  `"attention":"Deploy/Release: ConfigurationError: No bucket with the name code-bucket-01 was found (2 times in a row)"`,
 		"pipelines?q=target:prod-eu+-state:unknown": `{"total":0,"pipelines":[]}`,
 		"pipelines?q=API+region:us-*":               `"total":1`,
+		"pipelines?q=run:failed":                    `"total":1,"pipelines":[{"target":"prod-us","account":"111122223333","region":"us-east-1","name":"frontend"`,
+		"pipelines?q=account:1111*+-account:*3333":  `"total":0`,
+		"pipelines?q=ownership:foreign":             `"total":1,"pipelines":[{"target":"prod-us","account":"111122223333","region":"us-east-1","name":"mobile"`,
+		"pipelines?q=file:*/checkout.json":          `"total":1`,
 		"pipelines?q=state:suspended":               `"name":"orders"`,
 		"pipelines?q=state:closed":                  `"name":"api"`,
 		"executions?q=name:frontend&limit=1":        `"message":"No bucket with the name code-bucket-01 was found"`,
 		"executions?q=name:none":                    `{"executions":[]}`,
 		"history?pipeline=none":                     `{"history":[]}`,
+		"targets":                                   `"requestsToCodePipeline":{"perSecond":3,"burst":10,"rate":0.75,"waiting":4,"seconds":600,"apply":12,"drift":310,"executions":640,"throttled":7,"lastThrottled":"`,
 		"pipelines/prod-us/notify":                  `"approvalPending":true`,
 	} {
 		if w := get(d, "/api/v1/"+query); w.Code != 200 || !strings.Contains(w.Body.String(), want) {
@@ -258,7 +268,7 @@ func TestLists(t *testing.T) {
 // TestBadges draws them.
 func TestBadges(t *testing.T) {
 	d := newDesk(nil)
-	for path, want := range map[string]string{"/badge.svg": "9 of 16 need you", "/badges/prod-us/api.svg": "synced", "/badges/prod-us/frontend.svg": "failed"} {
+	for path, want := range map[string]string{"/badge.svg": "8 of 16 need you", "/badges/prod-us/api.svg": "synced", "/badges/prod-us/frontend.svg": "failed"} {
 		w := get(d, path)
 		if w.Code != 200 || !strings.Contains(w.Body.String(), want) || w.Header().Get("Content-Type") != "image/svg+xml" {
 			t.Errorf("%s: %d %s", path, w.Code, w.Body)

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -18,7 +19,9 @@ import (
 
 	"github.com/plumbline/plumbline/execution"
 	"github.com/plumbline/plumbline/journal"
+	"github.com/plumbline/plumbline/live"
 	"github.com/plumbline/plumbline/pipeline"
+	"github.com/plumbline/plumbline/source"
 	"github.com/plumbline/plumbline/sync"
 )
 
@@ -46,6 +49,7 @@ type view struct {
 	Rows        []*row // those that the filter leaves
 	Instance    string
 	Version     string
+	News        string // the version of what is shown
 	Nav         any
 	User        string // who may act; "" for nobody
 	Acting      bool   // somebody may, after signing in
@@ -56,9 +60,11 @@ type view struct {
 	Row     *row
 	Tab     string
 	History []past
+	Shown   []*row // of those that need somebody and that the filter leaves, the first
+	More    int    // so many more there are
 	Groups  []commitGroup
 	Runs    []runRow
-	Files   []problemView
+	Files   []*problemView
 	Places  []placeView
 }
 
@@ -113,7 +119,11 @@ func pipelinePath(r *row) string {
 }
 
 func (p *pages) register(mux *http.ServeMux) {
-	mux.HandleFunc("GET /{$}", p.page("home.html", "Fleet", nil))
+	mux.HandleFunc("GET /{$}", p.page("home.html", "Fleet", func(v *view) {
+		v.Shown = v.Filter.apply(v.Needs)
+		v.More = max(0, len(v.Shown)-maxNeeds)
+		v.Shown = v.Shown[:len(v.Shown)-v.More]
+	}))
 	mux.HandleFunc("GET /pipelines/{target}/{name}", p.pipeline)
 	mux.HandleFunc("GET /drift", p.page("drift.html", "Drift", func(v *view) {
 		v.Rows = slices.DeleteFunc(slices.Clone(v.Rows), func(r *row) bool { return !r.Drifted() })
@@ -148,8 +158,9 @@ func (p *pages) page(name, title string, fill func(*view)) http.HandlerFunc {
 // view begins a page.
 func (p *pages) view(r *http.Request, title string) *view {
 	user, _ := p.user(r)
+	f, news := p.versioned()
 	return &view{
-		fleet: p.fleet(), Path: r.URL.Path, Title: title, Filter: parseFilter(r.URL.Query().Get("q")),
+		fleet: f, News: news, Path: r.URL.Path, Title: title, Filter: parseFilter(r.URL.Query().Get("q")),
 		Instance: p.Instance, Version: p.Version, Nav: nav, Assets: p.addresses,
 		User: user, Acting: p.Actions != nil && p.Actions.possible(), SignIn: p.Actions != nil && p.Actions.Token != nil,
 	}
@@ -221,13 +232,13 @@ func (p *pages) past(match func(journal.Entry) bool, limit int) []past {
 
 // changes shows what is due, by commit, and what was done.
 func (p *pages) changes(v *view) {
-	v.Groups = v.commits(p.subjects())
+	v.Groups = v.fleet.commits(p.commits())
 	v.History = p.past(func(e journal.Entry) bool { return e.Operation != "" }, 100)
 }
 
-// subjects are the authors and subjects of the commits that the sources know.
-func (p *pages) subjects() map[string][2]string {
-	known := map[string][2]string{}
+// commits are those that the sources know.
+func (p *pages) commits() map[string]source.Commit {
+	known := map[string]source.Commit{}
 	if p.Sources == nil {
 		return known
 	}
@@ -236,11 +247,14 @@ func (p *pages) subjects() map[string][2]string {
 			continue
 		}
 		for _, c := range s.Snapshot.Commits {
-			known[c.ID] = [2]string{c.Author, c.Subject}
+			known[c.ID] = c
 		}
 	}
 	return known
 }
+
+// maxNeeds is how many pipelines that need somebody the first page tells of, one by one.
+const maxNeeds = 100
 
 // maxRuns is how many executions the page of all shows.
 const maxRuns = 200
@@ -267,6 +281,11 @@ type problemView struct {
 	Lines   []sourceLine
 }
 
+// Sign is what tells severities apart beside colour and word.
+func (p *problemView) Sign() string {
+	return map[pipeline.Severity]string{pipeline.Error: "✕", pipeline.Warning: "!", pipeline.Note: "·"}[p.Severity]
+}
+
 type sourceLine struct {
 	Number int
 	Text   string
@@ -282,7 +301,7 @@ func (p *pages) problems(v *view) {
 		if !known {
 			i = len(v.Files)
 			seen[key] = i
-			v.Files = append(v.Files, problemView{Problem: problem, Lines: p.lines(problem)})
+			v.Files = append(v.Files, &problemView{Problem: problem, Lines: p.lines(problem)})
 		}
 		if target != "" {
 			v.Files[i].Targets = append(v.Files[i].Targets, target)
@@ -299,7 +318,7 @@ func (p *pages) problems(v *view) {
 		}
 	}
 	rank := map[pipeline.Severity]int{pipeline.Error: 0, pipeline.Warning: 1, pipeline.Note: 2}
-	slices.SortStableFunc(v.Files, func(a, b problemView) int { return rank[a.Severity] - rank[b.Severity] })
+	slices.SortStableFunc(v.Files, func(a, b *problemView) int { return rank[a.Severity] - rank[b.Severity] })
 }
 
 // lines returns the line of a problem with its neighbours, as the file has them; nothing where two sources have a file that it
@@ -352,32 +371,111 @@ func around(data []byte, line int) []sourceLine {
 type placeView struct {
 	*place
 	Counts map[state]int
+	Budget *budget // nil where it is not known
+}
+
+// budget is that of a target's requests to AWS.
+type budget struct{ live.Budget }
+
+// Allowed is how many requests could have been sent within the time that is told of.
+func (b *budget) Allowed() int { return int(b.PerSecond * live.BudgetSpan.Seconds()) }
+
+// Percent is the share of that which was sent.
+func (b *budget) Percent() int { return 100 * b.Sent() / max(1, b.Allowed()) }
+
+// Slowed reports whether AWS makes us slower than configured.
+func (b *budget) Slowed() bool { return b.Rate < b.PerSecond }
+
+func (a *admin) budget(target string) *budget {
+	if a.Budget == nil {
+		return nil
+	}
+	b, known := a.Budget(target)
+	if !known {
+		return nil
+	}
+	return &budget{b}
+}
+
+// counts are how many pipelines of a target have each state.
+func (p *place) counts() map[state]int {
+	all := map[state]int{}
+	for _, r := range p.Rows {
+		all[r.State]++
+	}
+	return all
 }
 
 func (p *pages) places(v *view) {
 	for _, t := range v.Targets {
-		c := placeView{t, map[state]int{}}
-		for _, r := range t.Rows {
-			c.Counts[r.State]++
-		}
-		v.Places = append(v.Places, c)
+		v.Places = append(v.Places, placeView{t, t.counts(), p.budget(t.Name)})
 	}
 }
 
 // Headline is the one sentence on top.
 func (v *view) Headline() string {
-	switch n, all := len(v.Needs), len(v.fleet.Rows); {
+	n, all, unseen := len(v.Needs), len(v.fleet.Rows), v.Unseen()
+	if unseen != "" {
+		unseen += " cannot be seen"
+	}
+	switch {
 	case len(v.Targets) == 0:
 		return "Nothing has been looked at yet"
-	case n == 0 && len(v.Trouble) == 0:
+	case n == 0 && unseen == "" && all == 1:
+		return "The one pipeline is well"
+	case n == 0 && unseen == "":
 		return fmt.Sprintf("All %d pipelines are well", all)
 	case n == 0:
-		return fmt.Sprintf("No pipeline needs you, but %d of the sources and targets cannot be seen", len(v.Trouble))
-	case n == 1:
-		return fmt.Sprintf("1 of %d pipelines needs you", all)
-	default:
-		return fmt.Sprintf("%d of %d pipelines need you", n, all)
+		return "No pipeline needs you, but " + unseen
 	}
+	head := fmt.Sprintf("%d of %d pipelines need you", n, all)
+	if n == 1 {
+		head = fmt.Sprintf("1 of %s needs you", count(all, "pipeline"))
+	}
+	if unseen != "" {
+		head += ", and " + unseen
+	}
+	return head
+}
+
+// Unseen counts what cannot be seen: "1 source and 2 targets"; "" for nothing.
+func (v *view) Unseen() string {
+	counts, parts := map[string]int{}, []string{}
+	for _, t := range v.Trouble {
+		counts[t.Kind]++
+	}
+	for _, kind := range []string{kindSource, kindTarget, kindQueue} {
+		if n := counts[kind]; n > 0 {
+			parts = append(parts, count(n, strings.ToLower(kind)))
+		}
+	}
+	return strings.Join(parts, " and ")
+}
+
+// link is one to what a filter leaves.
+type link struct {
+	State state
+	Count int
+	Here  bool // the filter is this one
+}
+
+// States are the states that pipelines have, with how many, as links to them.
+func (v *view) States() (all []link) {
+	for _, s := range states {
+		if n := v.Counts[s.State]; n > 0 {
+			all = append(all, link{s.State, n, v.Filter.Text == "state:"+string(s.State)})
+		}
+	}
+	return all
+}
+
+// Count is what stands beside a page's name in the bar on top; "" for nothing.
+func (v *view) Count(path string) string {
+	n := map[string]int{"/": len(v.Needs), "/drift": v.Drifts, "/problems": v.Faults}[path]
+	if n == 0 {
+		return ""
+	}
+	return strconv.Itoa(n)
 }
 
 // refused tells who sent a form why nothing was done.
@@ -391,8 +489,10 @@ func (p *pages) refused(w http.ResponseWriter, r *http.Request, code int, text, 
 func (v *view) Tabs() []string { return []string{"diff", "runs", "history", "file"} }
 
 // FileCommit is the commit that brought in the file as it is.
-func (v *view) FileCommit() string {
-	if w := v.Row.Place.report.Wanted(v.Row.Name); w != nil {
+func (v *view) FileCommit() string { return v.Row.fileCommit() }
+
+func (r *row) fileCommit() string {
+	if w := r.Place.report.Wanted(r.Name); w != nil {
 		return w.Since
 	}
 	return ""

@@ -31,7 +31,7 @@ func TestProblemLines(t *testing.T) {
 			Reports: func() []*sync.Report { return []*sync.Report{report} },
 			Sources: func() []sync.SourceState { return []sync.SourceState{{Name: "acme", Snapshot: snapshot}} },
 		}), "/problems").Body.String()
-		if !strings.Contains(page, "it is wrong") || strings.Contains(page, hidden) != tt.shows {
+		if !strings.Contains(page, "It is wrong") || strings.Contains(page, hidden) != tt.shows {
 			t.Errorf("%s: shown %t, want %t", tt.name, strings.Contains(page, hidden), tt.shows)
 		}
 	}

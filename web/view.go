@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"html/template"
+	"maps"
 	"net/url"
 	"regexp"
 	"slices"
@@ -12,11 +13,13 @@ import (
 	"unicode"
 
 	udiff "github.com/aymanbagabas/go-udiff"
+	"github.com/dustin/go-humanize"
 
 	"github.com/plumbline/plumbline/differ"
 	"github.com/plumbline/plumbline/execution"
 	"github.com/plumbline/plumbline/journal"
 	"github.com/plumbline/plumbline/pipeline"
+	"github.com/plumbline/plumbline/source"
 	"github.com/plumbline/plumbline/sync"
 )
 
@@ -26,6 +29,8 @@ const longest = 600
 // helpers are the functions that templates call.
 var helpers = template.FuncMap{
 	"when":     when,
+	"looked":   looked,
+	"tile":     tile,
 	"exact":    func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05Z") },
 	"took":     took,
 	"short":    func(commit string) string { return commit[:min(10, len(commit))] },
@@ -37,6 +42,10 @@ var helpers = template.FuncMap{
 	"join":     strings.Join,
 	"states":   func() any { return states },
 	"failures": failures,
+	"capital":  func(text string) string { return capital(cut(text)) },
+	"sentence": func(text string) string { return sentence(cut(text)) },
+	"shape":    func(status string) string { return shapes[status] },
+	"comma":    func(n int) string { return humanize.Comma(int64(n)) },
 }
 
 func failures(r *execution.Run) (all []string) {
@@ -103,12 +112,36 @@ func when(t time.Time) template.HTML {
 	return template.HTML(fmt.Sprintf(`<time datetime="%s" title="%s">%s</time>`, exact, exact, ago(time.Since(t)))) //nolint:gosec // all of it is ours
 }
 
+// tile is the sign of a pipeline on the first page, with its name where there is room. There may be thousands, which a
+// template takes too long for.
+func tile(r *row, named bool) template.HTML {
+	address, name := template.HTMLEscapeString(pipelinePath(r)), template.HTMLEscapeString(cut(r.Name))
+	if named {
+		return template.HTML(`<a class="c named ` + string(r.State) + `" href="` + address + `" title="` + string(r.State) + `"><bdi>` + name + `</bdi></a>`) //nolint:gosec // all of it is ours or escaped
+	}
+	return template.HTML(`<a class="c ` + string(r.State) + `" href="` + address + `" title="` + name + `: ` + string(r.State) + `"></a>`) //nolint:gosec // the same
+}
+
+// looked is a time of when a target was looked at, which the script of the page hears of.
+func looked(target string, t time.Time) template.HTML {
+	if t.IsZero() {
+		return "never"
+	}
+	return template.HTML(strings.Replace(string(when(t)), "<time ", `<time data-target="`+template.HTMLEscapeString(target)+`" `, 1)) //nolint:gosec // the name is escaped
+}
+
 func ago(d time.Duration) string {
 	switch {
+	case d < -48*time.Hour:
+		return fmt.Sprintf("in %d days", -d/(24*time.Hour))
+	case d < -time.Hour:
+		return fmt.Sprintf("in %d h", -d/time.Hour)
 	case d < 0:
-		return "soon"
+		return fmt.Sprintf("in %d min", -d/time.Minute)
+	case d < 10*time.Second:
+		return "just now"
 	case d < time.Minute:
-		return fmt.Sprintf("%d s ago", d/time.Second)
+		return fmt.Sprintf("%d s ago", d/(10*time.Second)*10)
 	case d < time.Hour:
 		return fmt.Sprintf("%d min ago", d/time.Minute)
 	case d < 48*time.Hour:
@@ -161,6 +194,38 @@ func (r *row) Bars() *bars {
 	return b
 }
 
+// Summary says in a sentence how the executions went; "" where none has ended.
+func (r *row) Summary() string {
+	counts, times := map[string]int{}, []time.Duration{}
+	if r.Executions == nil {
+		return ""
+	}
+	for _, run := range r.Executions.Runs {
+		if run.Running() {
+			continue
+		}
+		counts[run.Status]++
+		if run.Status == "Succeeded" {
+			times = append(times, run.Updated.Sub(run.Started))
+		}
+	}
+	if len(counts) == 0 {
+		return ""
+	}
+	var parts []string
+	ended := 0
+	for _, status := range slices.SortedFunc(maps.Keys(counts), func(a, b string) int { return cmp.Or(counts[b]-counts[a], cmp.Compare(a, b)) }) {
+		parts = append(parts, fmt.Sprintf("%d %s", counts[status], strings.ToLower(status)))
+		ended += counts[status]
+	}
+	text := fmt.Sprintf("Of the last %d: %s.", ended, strings.Join(parts, ", "))
+	if len(times) > 0 {
+		slices.Sort(times)
+		text += " Half of those that succeeded took " + cmp.Or(took(times[len(times)/2]), "a moment") + " or less."
+	}
+	return text
+}
+
 // stageBox is a stage as it is drawn.
 type stageBox struct {
 	Name, Status string
@@ -170,13 +235,18 @@ type stageBox struct {
 	ClosedAt     time.Time
 	Waiting      int
 	Shape        string
+	Earlier      bool // what it tells is of an earlier execution than that of the first stage
 }
 
 type actionBox struct {
 	Name, Provider, Status, Shape, Trouble, Link string
 	Changed                                      time.Time
 	Approval                                     bool
+	Expires                                      time.Time // of an approval that is waited for
 }
+
+// approvalWaits is how long AWS waits for an approval unless the action says otherwise (user guide: quotas).
+const approvalWaits = 7 * 24 * time.Hour
 
 // shapes are the signs for what AWS calls the status of a stage or an action.
 var shapes = map[string]string{
@@ -185,15 +255,16 @@ var shapes = map[string]string{
 
 // Boxes draws the pipeline: its live state where that is known, else the stages that the file names.
 func (r *row) Boxes() []stageBox {
-	providers := map[string]string{}
+	providers, patience := map[string]string{}, map[string]time.Duration{}
 	var boxes []stageBox
 	wanted := r.Place.report.Wanted(r.Name)
 	if wanted != nil && wanted.Document != nil {
 		for _, s := range wanted.Document.Declaration().List("stages") {
 			box := stageBox{Name: s.Str("name")}
 			for _, a := range s.List("actions") {
-				provider := a.Str("actionTypeId", "provider")
-				providers[box.Name+"/"+a.Str("name")] = provider
+				provider, key := a.Str("actionTypeId", "provider"), box.Name+"/"+a.Str("name")
+				providers[key] = provider
+				patience[key] = time.Duration(a.Int(0, "timeoutInMinutes")) * time.Minute
 				box.Actions = append(box.Actions, actionBox{Name: a.Str("name"), Provider: provider})
 			}
 			boxes = append(boxes, box)
@@ -206,10 +277,14 @@ func (r *row) Boxes() []stageBox {
 	for _, s := range r.Executions.Stages {
 		box := stageBox{
 			Name: s.Name, Status: s.Status, Shape: shapes[s.Status], Waiting: len(s.Inbound),
-			Closed: !s.Transition.Enabled, Reason: s.Transition.Reason, By: s.Transition.By, ClosedAt: s.Transition.Changed,
+			Earlier: s.ExecutionID != "" && s.ExecutionID != r.Executions.Stages[0].ExecutionID,
+			Closed:  !s.Transition.Enabled, Reason: s.Transition.Reason, By: s.Transition.By, ClosedAt: s.Transition.Changed,
 		}
 		for _, a := range s.Actions {
 			b := actionBox{Name: a.Name, Provider: providers[s.Name+"/"+a.Name], Status: a.Status, Shape: shapes[a.Status], Changed: a.Changed, Approval: a.Approval}
+			if a.Approval && !a.Changed.IsZero() {
+				b.Expires = a.Changed.Add(cmp.Or(patience[s.Name+"/"+a.Name], approvalWaits))
+			}
 			if a.Status == "Failed" {
 				b.Trouble, b.Link = r.trouble(s.Name, a.Name)
 			}
@@ -336,6 +411,12 @@ func (r *row) Console() string {
 	return fmt.Sprintf("https://%s/codesuite/codepipeline/pipelines/%s/view?region=%s", host, url.PathEscape(r.Name), r.Place.Region)
 }
 
+// Fights reports whether the daemon has given way to somebody.
+func (r *row) Fights() bool { return r.Change != nil && r.Change.Hold == sync.HoldFight }
+
+// Verb is what the change that is due does.
+func (r *row) Verb() string { return string(r.Change.Verb) }
+
 // past is a change in the journal.
 type past struct {
 	journal.Record
@@ -363,19 +444,23 @@ type commitGroup struct {
 }
 
 // commits groups what is due by the commit that brought it in, the newest first; last what no commit asks for.
-func (f *fleet) commits(subjects map[string][2]string) []commitGroup {
+func (f *fleet) commits(known map[string]source.Commit) []commitGroup {
 	groups := map[string]*commitGroup{}
 	for _, r := range f.Rows {
 		if r.Change == nil || r.Change.Cause == sync.CauseUnadopted || r.Change.Cause == sync.CauseRecord {
 			continue
 		}
-		commit := r.Change.Commit
+		commit := cmp.Or(r.Change.Commit, r.fileCommit())
 		if r.Change.Cause == sync.CauseDrift || r.Change.Cause == sync.CauseUnexplained {
 			continue
 		}
 		g := groups[commit]
 		if g == nil {
-			g = &commitGroup{Commit: commit, Time: r.Change.CommitTime, Author: subjects[commit][0], Subject: subjects[commit][1]}
+			c := known[commit]
+			g = &commitGroup{Commit: commit, Time: c.Time, Author: c.Author, Subject: c.Subject}
+			if g.Time.IsZero() {
+				g.Time = r.Change.CommitTime
+			}
 			groups[commit] = g
 		}
 		g.Rows = append(g.Rows, r)

@@ -39,7 +39,7 @@ func demoCommand(a *app) *cobra.Command {
 with two regions in this process, and a git repository in a temporary folder. What
 happens in between is real: commits, the AWS SDK over HTTP, the code of plan and apply, and
 at the end the daemon with its metrics. After the tour it stays up for you to play on,
-until Ctrl-C.
+with a page on which every state of a pipeline can be seen, until Ctrl-C.
 
 Exit codes: 0 the tour went as told; 1 a step did not.`,
 		Example: `  plumbline demo
@@ -63,7 +63,8 @@ type tour struct {
 	step     int
 	dir      string // where everything of the tour is
 	journal  *journal.Journal
-	daemon   *demoDaemon // from the last step on
+	daemon   *demoDaemon     // from the last step on
+	shop     *source.Scratch // for the page, after the tour
 }
 
 // demo plays the tour, then stays up unless told otherwise.

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -88,7 +89,8 @@ func (t *tour) showFailed(ctx context.Context) error {
 // demoDaemon is `plumbline run` in this process.
 type demoDaemon struct {
 	config  string   // its configuration file
-	address net.Addr // of its status, health and metrics
+	address net.Addr // of its page, status, health and metrics
+	token   string   // with which people may act on the page
 	log     *demoLog
 	stop    context.CancelFunc
 	ended   chan error
@@ -100,9 +102,11 @@ func (t *tour) startDaemon(ctx context.Context) error {
 		return err
 	}
 	t.journal = nil
-	d := &demoDaemon{config: filepath.Join(t.dir, "plumbline.yaml"), log: &demoLog{}, ended: make(chan error, 1)}
-	if err := os.WriteFile(d.config, []byte(t.configuration()), 0o600); err != nil {
-		return fmt.Errorf("writing the configuration of the demo's daemon: %w", err)
+	d := &demoDaemon{config: filepath.Join(t.dir, "plumbline.yaml"), token: rand.Text(), log: &demoLog{}, ended: make(chan error, 1)}
+	for file, text := range map[string]string{d.config: t.configuration(false), t.tokenFile(): d.token} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			return fmt.Errorf("writing the configuration of the demo's daemon: %w", err)
+		}
 	}
 	running, stop := context.WithCancel(ctx)
 	d.stop, t.daemon = stop, d
@@ -126,20 +130,31 @@ func (t *tour) startDaemon(ctx context.Context) error {
 	}
 }
 
-// configuration is that of the demo's daemon.
-func (t *tour) configuration() string {
+func (t *tour) tokenFile() string { return filepath.Join(t.dir, "token") }
+
+// configuration is that of the demo's daemon, with or without the shop.
+func (t *tour) configuration(shop bool) string {
+	sources := fmt.Sprintf("  - {name: demo, url: %q, interval: 2s, targets: [%s]}\n", t.repo.Path(), strings.Join(demoRegions, ", "))
+	targets, overrides := "", ""
+	for _, region := range demoRegions {
+		targets += fmt.Sprintf("  - {name: %s, region: %[1]s}\n", region)
+	}
+	if shop {
+		sources += fmt.Sprintf("  - {name: shop, url: %q, interval: 2s, layout: by-target, targets: [%s, %s]}\n", t.shop.Path(), shopSeen, shopUnseen)
+		targets += fmt.Sprintf("  - {name: %s, region: %s, policy: {mode: apply}}\n  - {name: %s, region: %s, policy: {mode: apply}}\n", shopSeen, shopRegion, shopUnseen, shopRegionUnseen)
+		overrides = ", overrides: [{pipelines: [pricing], mode: enforce}]"
+	}
 	return fmt.Sprintf(`# The configuration of the demo's daemon.
 sources:
-  - {name: demo, url: %q, interval: 2s}
-regions: [%s]
-policy: {mode: enforce}
+%stargets:
+%spolicy: {mode: enforce%s}
 drift: {interval: 2s}
 executions: {interval: 1s}
 aws: {endpointURL: %q, requestsPerSecond: 200, burst: 100, writesPerSecond: 100}
-web: {listen: "127.0.0.1:0"}
+web: {listen: "127.0.0.1:0", tokenFile: %q}
 state: {dir: %q}
 log: {format: text}
-`, t.repo.Path(), strings.Join(demoRegions, ", "), t.endpoint, filepath.Join(t.dir, "state"))
+`, sources, targets, overrides, t.endpoint, t.tokenFile(), filepath.Join(t.dir, "state"))
 }
 
 // patienceOfTour is how long a step may take to show in the metrics.
@@ -225,20 +240,26 @@ func (t *tour) end() {
 	}
 }
 
-// stay leaves everything to the daemon, and says how to play on.
+// stay leaves everything to the daemon, with a page on which there is something to see, and says how to play on.
 func (t *tour) stay(ctx context.Context) error {
+	if err := t.openShop(ctx); err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return fmt.Errorf("the fleet of the page did not come about: %w", err)
+	}
 	t.say(`
-The tour is over; AWS, the repository and the daemon stay up until Ctrl-C. Play on in another terminal:
+The tour is over; AWS, the repositories and the daemon stay up until Ctrl-C. Play on:
 
+   http://%s/      every state a pipeline can be in, on a second fleet. Sign in with the token %s
    git clone %s pipelines      # change a file, commit, push: it is live within two seconds
    export AWS_ACCESS_KEY_ID=demo AWS_SECRET_ACCESS_KEY=demo AWS_ENDPOINT_URL=%s
    aws --endpoint-url %s codepipeline list-pipelines --region us-east-1
    plumbline list --config %s
    plumbline runs --config %s --watch
-   http://%s/ in a browser
 
 What the daemon logs:
-`, t.repo.Path(), t.endpoint, t.endpoint, t.daemon.config, t.daemon.config, t.daemon.address)
+`, t.daemon.address, t.daemon.token, t.repo.Path(), t.endpoint, t.endpoint, t.daemon.config, t.daemon.config)
 	t.daemon.log.show(t.stdout)
 	select {
 	case <-ctx.Done():

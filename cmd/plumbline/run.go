@@ -90,6 +90,7 @@ type generation struct {
 
 	origins   []*origin
 	followers followers
+	budgets   map[string]func() live.Budget // :: target →
 }
 
 // close lets go of what a generation held; the next one may use the same mirrors.
@@ -192,7 +193,7 @@ func (s *service) openState(cfg *config.Config) {
 // build makes the sources, targets and the loop of a configuration. Nothing of it runs yet. What it returns with
 // an error has only to be closed.
 func (s *service) build(ctx context.Context, cfg *config.Config) (*generation, error) {
-	g := &generation{cfg: cfg, began: time.Now(), followers: followers{byTarget: map[string]*execution.Follower{}}}
+	g := &generation{cfg: cfg, began: time.Now(), followers: followers{byTarget: map[string]*execution.Follower{}}, budgets: map[string]func() live.Budget{}}
 	hooks := web.WebhooksConfig{Deliveries: &s.deliveries, Nudge: func(name string) { g.loop.Nudge(name) }, Log: s.log}
 	origins, err := s.app.openOrigins(cfg, &worldFlags{}, nil, s.stateDir)
 	if err != nil {
@@ -247,6 +248,7 @@ func (s *service) target(ctx context.Context, g *generation, t config.Target) (s
 	if err != nil {
 		return sync.Target{}, err
 	}
+	g.budgets[t.Name] = r.Budget
 	st := targetOf(t, cfg, r)
 	st.Journal, st.Writer = s.journal, live.NewWriter(r)
 	if s.stateErr != nil {
@@ -384,6 +386,13 @@ func (s *service) listen(ctx context.Context, cfg *config.Config) (stop func(), 
 		Reports:    func() []*sync.Report { return s.current.Load().loop.Reports() },
 		Sources:    func() []sync.SourceState { return s.current.Load().loop.Sources() },
 		Executions: func() []*execution.Report { return s.current.Load().followers.reports() },
+		Budget: func(target string) (b live.Budget, known bool) {
+			budget := s.current.Load().budgets[target]
+			if budget == nil {
+				return b, false
+			}
+			return budget(), true
+		},
 		Refresh:    func() { s.current.Load().loop.Refresh() },
 		Deliveries: &s.deliveries, Actions: s.actions(cfg), Stopping: serving.Done(),
 	}

@@ -6,7 +6,8 @@
   const say = (on) => { live.textContent = on ? "live" : "not live"; live.className = "live " + (on ? "on" : "off"); };
 
   // Times: "3 min ago" is true for a minute.
-  const ago = (s) => s < 0 ? "soon" : s < 60 ? Math.floor(s) + " s ago" : s < 3600 ? Math.floor(s / 60) + " min ago" :
+  const ago = (s) => s < -172800 ? "in " + Math.floor(-s / 86400) + " days" : s < -3600 ? "in " + Math.floor(-s / 3600) + " h" :
+    s < 0 ? "in " + Math.floor(-s / 60) + " min" : s < 10 ? "just now" : s < 60 ? Math.floor(s / 10) * 10 + " s ago" : s < 3600 ? Math.floor(s / 60) + " min ago" :
     s < 172800 ? Math.floor(s / 3600) + " h ago" : Math.floor(s / 86400) + " days ago";
   const times = () => {
     for (const t of document.querySelectorAll("time")) {
@@ -18,7 +19,7 @@
 
   // News: the stream tells that something is new, and the page is asked for again and changed where it differs. Nobody's
   // typing, open panel or selection is taken away: while there is one, the news waits.
-  let seen = "", due = false;
+  let seen = document.body.dataset.news, due = false;
   const occupied = () => {
     const e = document.activeElement;
     return document.querySelector("main .acts details[open]") || (e && e.closest("main") && e.matches("input"));
@@ -38,8 +39,16 @@
     stream = new EventSource("/api/v1/events");
     stream.addEventListener("version", (e) => {
       say(true);
-      if (seen && seen !== e.data) { due = true; renew(); }
+      if (seen !== e.data) { due = true; renew(); }
       seen = e.data;
+    });
+    stream.addEventListener("looked", (e) => {
+      const at = JSON.parse(e.data);
+      for (const t of document.querySelectorAll("time[data-target]")) {
+        const time = at[t.dataset.target];
+        if (time) t.dateTime = t.title = time;
+      }
+      times();
     });
     stream.onerror = () => say(false);
   };
@@ -51,8 +60,14 @@
   setInterval(renew, 5000);
   document.addEventListener("htmx:after:request", (e) => {
     const text = e.detail && e.detail.ctx && e.detail.ctx.text;
-    const title = typeof text === "string" && /<title>([^<]*)<\/title>/.exec(text);
-    if (title) document.title = new DOMParser().parseFromString(title[1], "text/html").documentElement.textContent;
+    if (typeof text !== "string") return;
+    // What is outside of main and tells of the fleet: the title, its icon, and the numbers in the bar.
+    const head = new DOMParser().parseFromString(text.slice(0, text.indexOf("<main")), "text/html");
+    if (!head.title) return;
+    document.title = head.title;
+    const icon = document.querySelector("link[rel=icon]"), links = document.querySelectorAll(".top nav a");
+    icon.setAttribute("href", head.querySelector("link[rel=icon]").getAttribute("href"));
+    head.querySelectorAll(".top nav a").forEach((a, i) => { if (links[i] && links[i].innerHTML !== a.innerHTML) links[i].innerHTML = a.innerHTML; });
   });
 
   // Keys.
