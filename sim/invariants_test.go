@@ -19,7 +19,7 @@ type invariant struct {
 }
 
 // invariants are those of a daemon's acts. A number that is missing has no place in a simulation of sources, AWS and
-// state: I11, I32, I41 and I43 are not built; I24 is TestIsolation of this package; I29 (bad configuration), I34 (blobs of the
+// state: I11, I32, I41 and I43 are not built; I24 is TestManyTargets of sync; I29 (bad configuration), I34 (blobs of the
 // commit only), I36 and I40 (webhooks and pages), I38 (nothing is run), I39 (TLS) and I42 (foreign text) have their
 // tests in cmd/plumbline, source, web and live; I30 is I27 where processes are killed and states lost; I28 is I27 too,
 // since nobody is ever told of a commit here.

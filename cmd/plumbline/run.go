@@ -68,8 +68,10 @@ type service struct {
 	flags    *worldFlags
 	log      *zap.Logger
 	level    zap.AtomicLevel
-	journal  *journal.Journal // nil where no folder can be written
+	journal  *journal.Journal // nil while no folder can be written
 	stateErr error            // why
+	pages    atomic.Pointer[http.Handler]
+	renew    func() // makes the pages anew
 	stateDir string
 	registry *prometheus.Registry
 	metrics  *metrics.Metrics
@@ -120,9 +122,11 @@ func (a *app) run(ctx context.Context, f *worldFlags) error {
 	s.metrics = metrics.New(s.registry, metrics.Build{Version: v, Revision: commit})
 	limitMemory(log)
 	s.openState(cfg)
-	if s.journal != nil {
-		defer s.journal.Close()
-	}
+	defer func() {
+		if s.journal != nil {
+			_ = s.journal.Close()
+		}
+	}()
 	log.Info("plumbline starts", zap.String("version", v), zap.String("config", path), zap.String("instance", cfg.Name),
 		zap.Int("sources", len(cfg.Sources)), zap.Int("targets", len(cfg.Targets)), zap.String("mode", string(cfg.Policy.Mode)))
 
@@ -184,10 +188,29 @@ func (s *service) openState(cfg *config.Config) {
 	j, err := journal.Open(s.stateDir)
 	if err != nil {
 		s.stateErr = err
-		s.log.Error("the state folder cannot be written: plumbline reports, and writes nothing to AWS", zap.String("dir", s.stateDir), zap.Error(err))
+		s.log.Error("the state folder cannot be written: plumbline reports, and writes nothing to AWS until it can be", zap.String("dir", s.stateDir), zap.Error(err))
 		return
 	}
 	s.journal = j
+}
+
+// stateRetry is how often a state folder that cannot be written is tried.
+const stateRetry = 5 * time.Second
+
+// awaitState waits until the journal can be opened: a disk that was full when the process began is not full for ever.
+func (s *service) awaitState(ctx context.Context) *journal.Journal {
+	tick := time.NewTicker(stateRetry)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if j, err := journal.Open(s.stateDir); err == nil {
+			return j
+		}
+	}
 }
 
 // build makes the sources, targets and the loop of a configuration. Nothing of it runs yet. What it returns with
@@ -283,6 +306,10 @@ func (s *service) generations(ctx context.Context, path string, signals <-chan o
 	})
 	group.Go(func() { onSignals(ctx, signals, func() { ask("SIGHUP") }, func() { s.current.Load().loop.Refresh() }) })
 	group.Go(func() { s.watchdog(ctx) })
+	opened := make(chan *journal.Journal, 1)
+	if s.journal == nil {
+		group.Go(func() { opened <- s.awaitState(ctx) })
+	}
 	for ctx.Err() == nil {
 		g := s.current.Load()
 		running, stop := context.WithCancel(ctx)
@@ -294,7 +321,7 @@ func (s *service) generations(ctx context.Context, path string, signals <-chan o
 			both.Wait()
 			close(done)
 		}()
-		next := s.awaitReload(ctx, reload, g)
+		next := s.awaitReload(ctx, reload, opened, g)
 		stop()
 		<-done
 		g.close(s.log)
@@ -307,12 +334,17 @@ func (s *service) generations(ctx context.Context, path string, signals <-chan o
 
 // awaitReload waits for a new configuration that is good and different, and prepares it while the old one runs.
 // It returns nil when ctx ends.
-func (s *service) awaitReload(ctx context.Context, reload <-chan string, g *generation) *generation {
+func (s *service) awaitReload(ctx context.Context, reload <-chan string, opened <-chan *journal.Journal, g *generation) *generation {
 	for {
 		var why string
 		select {
 		case <-ctx.Done():
 			return nil
+		case s.journal = <-opened:
+			if next := s.withState(ctx, g); next != nil {
+				return next
+			}
+			continue
 		case why = <-reload:
 		}
 		cfg, _, err := s.app.daemonConfig(s.flags)
@@ -339,6 +371,25 @@ func (s *service) awaitReload(ctx context.Context, reload <-chan string, g *gene
 		s.log.Info("a new configuration is in force", zap.String("because", why), zap.Int("sources", len(cfg.Sources)), zap.Int("targets", len(cfg.Targets)))
 		return next
 	}
+}
+
+// withState goes on with the same configuration and the journal that could not be opened before.
+func (s *service) withState(ctx context.Context, g *generation) *generation {
+	if s.journal == nil { // ctx has ended
+		return nil
+	}
+	s.stateErr = nil
+	s.renew()
+	next, err := s.build(ctx, g.cfg)
+	if err != nil {
+		if next != nil {
+			next.close(s.log)
+		}
+		s.log.Error("the state folder can be written now, and the targets cannot be prepared: nothing is written before a reload", zap.String("dir", s.stateDir), zap.Error(err))
+		return nil
+	}
+	s.log.Info("the state folder can be written now; writing to AWS begins", zap.String("dir", s.stateDir))
+	return next
 }
 
 // fixed refuses changes that take a restart: a running process keeps its listeners and its state folder.
@@ -394,12 +445,17 @@ func (s *service) listen(ctx context.Context, cfg *config.Config) (stop func(), 
 			return budget(), true
 		},
 		Refresh:    func() { s.current.Load().loop.Refresh() },
-		Deliveries: &s.deliveries, Actions: s.actions(cfg), Stopping: serving.Done(),
+		Deliveries: &s.deliveries, Stopping: serving.Done(),
 	}
-	if s.journal != nil {
-		pages.History = s.journal.History
+	s.renew = func() {
+		if pages.Actions = s.actions(cfg); s.journal != nil {
+			pages.History = s.journal.History
+		}
+		handler := web.Admin(pages)
+		s.pages.Store(&handler)
 	}
-	handler := web.Admin(pages)
+	s.renew()
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*s.pages.Load()).ServeHTTP(w, r) })
 	group.Go(func() { s.served(web.Serve(serving, admin, handler, web.ServeConfig{Log: s.log})) })
 	if cfg.Web.WebhookListen == "" {
 		return stop, nil
@@ -418,7 +474,8 @@ func (s *service) listen(ctx context.Context, cfg *config.Config) (stop func(), 
 // actions is what people may do through the pages, and how they show that they may. Without a state folder nothing
 // can be written down, so nothing can be done.
 func (s *service) actions(cfg *config.Config) *web.Actions {
-	if s.journal == nil {
+	words := s.journal
+	if words == nil {
 		return nil
 	}
 	a := &web.Actions{UserHeader: cfg.Web.UserHeader}
@@ -437,10 +494,10 @@ func (s *service) actions(cfg *config.Config) *web.Actions {
 		return err
 	}
 	a.Suspend = func(target, pipeline, by, reason string, until time.Time) error {
-		return nudged(s.journal.Suspend(journal.Suspension{Target: target, Pipeline: pipeline, By: by, Reason: reason, Until: until}))
+		return nudged(words.Suspend(journal.Suspension{Target: target, Pipeline: pipeline, By: by, Reason: reason, Until: until}))
 	}
 	a.Resume = func(target, pipeline, by, reason string) error {
-		return nudged(s.journal.Resume(target, pipeline, by, reason))
+		return nudged(words.Resume(target, pipeline, by, reason))
 	}
 	a.Revert = func(target, pipeline, by, reason string) error {
 		if !s.current.Load().loop.Revert(target, pipeline, sync.Ask{By: by, Reason: reason}) {

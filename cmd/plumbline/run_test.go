@@ -342,3 +342,31 @@ func TestTerm(t *testing.T) {
 		t.Errorf("after %d updates:\n%s", updates, out)
 	}
 }
+
+// TestStateComesBack begins with a state folder that cannot be made: the daemon writes nothing, and begins to once the
+// folder can be, with no restart.
+func TestStateComesBack(t *testing.T) {
+	s := newSite(t, siteConfig)
+	s.write("state", "a file is in the way")
+	s.commit([]string{"web"}, "one")
+	s.start()
+	admin := s.address("status, health and metrics")
+	s.eventually("it has looked", func() bool {
+		_, body := s.get(admin + "/api/v1/status")
+		return strings.Contains(body, "the state folder cannot be written")
+	})
+	if _, version := s.live("us-east-1", "web"); version > 0 {
+		t.Error("it was created")
+	}
+	if err := os.Remove(filepath.Join(s.dir, "state")); err != nil {
+		t.Fatal(err)
+	}
+	s.eventually("the pipeline is live", s.isLive("web", "one"))
+	s.eventually("its creation is told", func() bool {
+		_, body := s.get(admin + "/api/v1/history")
+		return strings.Contains(body, "create")
+	})
+	if code := s.kill(syscall.SIGTERM); code != exitDone {
+		t.Errorf("the exit code is %d", code)
+	}
+}
