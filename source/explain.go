@@ -119,6 +119,9 @@ func (c *call) explainHere(err error) *Error {
 	switch {
 	case errors.As(err, &large):
 		return c.r.fail(KindTooLarge, large.what, "keep large files out of the repository, or give the pipelines one of their own")
+	case errors.Is(err, syscall.EISDIR), errors.Is(err, syscall.ENOTDIR):
+		// Nothing of ours makes a folder where a file belongs. It is in the way for ever, unless the mirror is cloned afresh.
+		return c.r.fail(KindDamaged, "the mirror is not as it was left ("+tame(err.Error(), c.secrets())+")", "see to the disk here")
 	case errors.As(err, &file), errors.As(err, &rename):
 		return c.r.fail(KindLocal, "the state folder cannot be written ("+tame(err.Error(), c.secrets())+")", "see whether the disk is full")
 	}

@@ -81,7 +81,9 @@ func openMirror(dir string) (*mirror, error) {
 	m.slot <- struct{}{}
 	data, err := os.ReadFile(filepath.Join(dir, stateFile))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("opening the mirror: %w", err)
+		if err := os.RemoveAll(filepath.Join(dir, stateFile)); err != nil {
+			return nil, fmt.Errorf("opening the mirror: %w", err)
+		}
 	}
 	// What cannot be read, or names no generation of ours, is as good as nothing: it is all on the server.
 	if json.Unmarshal(data, &m.state) != nil || !m.exists(m.state.Generation) {

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -95,6 +96,22 @@ var damages = map[string]func(t *testing.T, src *Source){
 	"state lies": func(t *testing.T, src *Source) {
 		write(t, mirrorOf(src).dir, files{stateFile: `{"generation": "gen-1/../../x"}`})
 	},
+	"a folder for the reference": func(t *testing.T, src *Source) { replaceFile(t, filepath.Join(generation(src), string(wanted))) },
+	"a folder for HEAD":          func(t *testing.T, src *Source) { replaceFile(t, filepath.Join(generation(src), "HEAD")) },
+	"a folder for the config":    func(t *testing.T, src *Source) { replaceFile(t, filepath.Join(generation(src), "config")) },
+	"a folder for a pack":        func(t *testing.T, src *Source) { replaceFile(t, packs(t, src)[0]) },
+	"a folder for an index": func(t *testing.T, src *Source) {
+		replaceFile(t, strings.TrimSuffix(packs(t, src)[0], "pack")+"idx")
+	},
+	"a folder for shallow": func(t *testing.T, src *Source) { replaceFile(t, filepath.Join(generation(src), "shallow")) },
+	"a file for the references": func(t *testing.T, src *Source) {
+		os.RemoveAll(filepath.Join(generation(src), "refs"))
+		write(t, generation(src), files{"refs": "x"})
+	},
+	"a file for a generation": func(t *testing.T, src *Source) {
+		os.RemoveAll(generation(src))
+		write(t, mirrorOf(src).dir, files{filepath.Base(generation(src)): "x"})
+	},
 	"state empty": func(t *testing.T, src *Source) { os.Truncate(filepath.Join(mirrorOf(src).dir, stateFile), 0) },
 	"half a clone": func(t *testing.T, src *Source) {
 		write(t, mirrorOf(src).dir, files{"gen-2/HEAD": "ref: refs/heads/main\n", "gen-7/objects/pack/tmp_pack_1": "x", "tmp_state_1": "{"})
@@ -102,6 +119,23 @@ var damages = map[string]func(t *testing.T, src *Source){
 	"half a fetch": func(t *testing.T, src *Source) {
 		write(t, generation(src), files{"objects/pack/tmp_pack_123": "PACK", "objects/pack/pack-" + strings.Repeat("1", 40) + ".idx": "x", "tmp_pack_9": "x"})
 	},
+}
+
+// TestStateThatCannotBeRead starts with a folder where the mirror's state was: all of it is on the server.
+func TestStateThatCannotBeRead(t *testing.T) {
+	s, _, src := webSource(t, nil)
+	snapshotOf(t, src)
+	replaceFile(t, filepath.Join(mirrorOf(src).dir, stateFile))
+	src.Close()
+	same(t, openSource(t, src.cfg), Config{URL: s.Path()})
+}
+
+// replaceFile puts a folder with something in it where a file was, or would be.
+func replaceFile(t *testing.T, name string) {
+	t.Helper()
+	if err := errors.Join(os.RemoveAll(name), os.MkdirAll(filepath.Join(name, "x"), 0o700)); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestDamageHeals(t *testing.T) {
