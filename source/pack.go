@@ -2,7 +2,6 @@ package source
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -11,7 +10,6 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/format/idxfile"
-	"github.com/go-git/go-git/v5/plumbing/format/packfile"
 	"github.com/go-git/go-git/v5/storage/filesystem"
 )
 
@@ -97,17 +95,9 @@ func (w *packWriter) Close() (err error) {
 	if w.err != nil || w.size == 0 {
 		return ignoreGone(os.Remove(w.file.Name()))
 	}
-	if err := w.survey(); err != nil {
-		return err
-	}
-	index := new(idxfile.Writer)
-	parser, err := packfile.NewParser(packfile.NewScanner(w.reader()), index)
+	checksum, index, err := indexPack(w.reader(), w.store.limits)
 	if err != nil {
 		return err
-	}
-	checksum, err := parser.Parse()
-	if err != nil {
-		return fmt.Errorf("indexing a pack: %w", err)
 	}
 	return w.keep(checksum, index)
 }
@@ -129,77 +119,14 @@ func (r *ctxReader) Read(b []byte) (int, error) {
 	return r.ReadSeeker.Read(b)
 }
 
-// survey looks at how many and how large the objects are, before any is held in memory.
-func (w *packWriter) survey() error {
-	limits := w.store.limits
-	scanner := packfile.NewScanner(w.reader())
-	_, count, err := scanner.Header()
-	switch {
-	case err != nil:
-		return fmt.Errorf("reading a pack: %w", err)
-	case count > limits.objects:
-		return &tooLargeError{fmt.Sprintf("the server sends %d objects, and at most %d are taken", count, limits.objects)}
-	}
-	total := int64(0)
-	for range count {
-		header, err := scanner.NextObjectHeader()
-		if err != nil {
-			return fmt.Errorf("reading a pack: %w", err)
-		}
-		size := header.Length
-		start := &prefix{}
-		if _, _, err := scanner.NextObject(start); err != nil {
-			return fmt.Errorf("reading a pack: %w", err)
-		}
-		if header.Type.IsDelta() {
-			size = start.target()
-		}
-		total += size
-		if size > limits.object || total > limits.total {
-			return &tooLargeError{fmt.Sprintf("the repository holds a file of %d bytes, or more than %d bytes of files in its last %d commits",
-				size, limits.total, depth)}
-		}
-	}
-	return nil
-}
-
-// prefix keeps the first bytes of what is written to it.
-type prefix struct {
-	bytes [2 * binary.MaxVarintLen64]byte
-	n     int
-}
-
-func (p *prefix) Write(b []byte) (int, error) {
-	p.n += copy(p.bytes[p.n:], b)
-	return len(b), nil
-}
-
-// target reads how large the object is that a delta makes: its second number.
-func (p *prefix) target() int64 {
-	rest := p.bytes[:p.n]
-	_, n := binary.Uvarint(rest)
-	if n <= 0 {
-		return 0
-	}
-	size, n := binary.Uvarint(rest[n:])
-	if n <= 0 || int64(size) < 0 {
-		return 0
-	}
-	return int64(size)
-}
-
 // keep puts the pack in its place, after its index: a pack without one would be an error for whoever reads.
-func (w *packWriter) keep(checksum plumbing.Hash, index *idxfile.Writer) error {
-	memory, err := index.Index()
-	if err != nil {
-		return fmt.Errorf("indexing a pack: %w", err)
-	}
+func (w *packWriter) keep(checksum plumbing.Hash, index *idxfile.MemoryIndex) error {
 	if err := w.file.Sync(); err != nil {
 		return err
 	}
 	base := filepath.Join(filepath.Dir(w.file.Name()), "pack-"+checksum.String())
-	err = writeAtomic(base+".idx", tempPack, func(f io.Writer) error {
-		_, err := idxfile.NewEncoder(f).Encode(memory)
+	err := writeAtomic(base+".idx", tempPack, func(f io.Writer) error {
+		_, err := idxfile.NewEncoder(f).Encode(index)
 		return err
 	})
 	if err != nil {
