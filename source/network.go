@@ -284,11 +284,11 @@ func (router) RoundTrip(req *http.Request) (*http.Response, error) {
 		c.note(err)
 		return nil, err
 	}
-	limit := c.r.limits.pack
 	if req.Method == http.MethodGet {
-		limit = c.r.limits.refs
+		resp.Body = c.r.filterRefs(&counted{ReadCloser: resp.Body, call: c, left: c.r.limits.refs})
+	} else {
+		resp.Body = &counted{ReadCloser: resp.Body, call: c, left: c.r.limits.pack}
 	}
-	resp.Body = &counted{ReadCloser: resp.Body, call: c, left: limit}
 	return resp, nil
 }
 
