@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -54,7 +55,9 @@ func TestAnswersThatAreNotGit(t *testing.T) {
 }
 
 func TestRedirectsAreNotFollowed(t *testing.T) {
+	followed := 0
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		followed++
 		t.Errorf("somebody followed to %s with %v", r.URL, r.Header)
 	}))
 	defer elsewhere.Close()
@@ -79,6 +82,7 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 		next.ServeHTTP(rw, r)
 	})
 	wantKind(t, src, KindRedirect, elsewhere.URL)
+	t.Logf("figure G4: redirects followed, with credentials or without = %d of 6", followed)
 }
 
 // stalling passes the first bytes of each answer to a fetch and then says nothing, or hangs up.
@@ -112,7 +116,13 @@ func TestStallsAndHangUps(t *testing.T) {
 	snapshotOf(t, src)
 	want := commit(t, s, files{"a.json": strings.Repeat("some content\n", 500), "new.json": "2"})
 	routines, open := settled(t, nil)
-	for _, after := range []int{0, 1, 4, 30, 60, 100, 150, 250} {
+	offsets := []int{0, 1, 4, 30, 60, 100, 150, 250}
+	if os.Getenv("LONG_TESTS") != "" {
+		for range 50 {
+			offsets = append(offsets, rand.IntN(400))
+		}
+	}
+	for _, after := range offsets {
 		release := w.stalling(after, false)
 		wantKind(t, src, KindTimeout, "said nothing for 150ms")
 		release()
@@ -126,6 +136,7 @@ func TestStallsAndHangUps(t *testing.T) {
 		t.Errorf("commit %s, want %s", snap.Commit, want)
 	}
 	settled(t, func(r, o int) bool { return r <= routines+5 && o <= open+5 })
+	t.Logf("figure G2: stalls and hang-ups amid a fetch = %d, files left behind = %d, goroutines and descriptors back to where they were", 2*len(offsets), len(leftovers(t, src)))
 	if left := leftovers(t, src); len(left) > 0 {
 		t.Errorf("left over: %v", left)
 	}

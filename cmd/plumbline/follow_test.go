@@ -281,6 +281,7 @@ func TestTwins(t *testing.T) {
 	if most := 2 * len(names) * pushes * 11 / 10; writes > most {
 		t.Errorf("the twins made %d updates, where one of them makes at most %d", writes, most)
 	}
+	figure(t, "P8", "two daemons of one name, %d commits of %d pipelines in 2 regions: updates = %d, of one daemon at most %d, written back = 0", pushes, len(names), writes, 2*len(names)*pushes)
 }
 
 // TestFlat makes many passes with faults in a tenth of the calls: what the daemon holds does not grow, and in the
@@ -359,7 +360,7 @@ func TestFlat(t *testing.T) {
 	room := map[string]float64{"go_goroutines": 10, "process_open_fds": 10, "go_memstats_heap_inuse_bytes": 16 << 20}
 	for _, name := range names {
 		after := sample(name)
-		t.Logf("%s: %v at first, %v after %v passes", name, before[name], after, sample("plumbline_passes_total"))
+		figure(t, "R1", "%s: %v at first, %v after %v passes with faults in 10 %% of the calls", name, before[name], after, sample("plumbline_passes_total"))
 		if after > before[name]+room[name] {
 			t.Errorf("%s grew from %v to %v", name, before[name], after)
 		}

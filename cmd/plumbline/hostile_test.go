@@ -15,13 +15,12 @@ import (
 	"net/http/cgi"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // pack is a pack of git that a hostile server sends: nothing in it has to be as git would make it.
@@ -64,10 +63,11 @@ func objectID(kind byte, data []byte) []byte {
 	return h.Sum(nil)
 }
 
-// commit adds a commit of one folder with entries, such as "100644 web.json", and returns its id.
+// commit adds a commit of one folder with entries, such as "100644 web.json", and returns its id, which is another one in
+// each pack.
 func (p *pack) commit(tree []byte) []byte {
 	id := p.add(packTree, tree)
-	return p.add(packCommit, fmt.Appendf(nil, "tree %x\nauthor x <x> 1700000000 +0000\ncommitter x <x> 1700000000 +0000\n\nm\n", id))
+	return p.add(packCommit, fmt.Appendf(nil, "tree %x\nauthor x <x> 1700000000 +0000\ncommitter x <x> 1700000000 +0000\n\n%x\n", id, sha1.Sum(p.body.Bytes())))
 }
 
 func treeEntry(mode, name string, id []byte) []byte {
@@ -142,8 +142,35 @@ func resident(t *testing.T, pid int) float64 {
 	return float64(kib) / 1024
 }
 
-// TestHostileServer follows a repository on a server that turns hostile: what it sends is refused with a reason, nothing live
-// changes, the memory stays bounded, and what it sends once it is well again is applied.
+// memoryGroup makes a control group with a limit in bytes, and returns the file that takes processes in and what tells how
+// many it has killed. Where this user may make none, the file is "".
+func memoryGroup(t *testing.T, limit int) (join string, killed func() int) {
+	t.Helper()
+	for root, file := range map[string]string{"/sys/fs/cgroup/memory": "memory.limit_in_bytes", "/sys/fs/cgroup": "memory.max"} {
+		dir := filepath.Join(root, fmt.Sprintf("plumbline-test-%d", os.Getpid()))
+		if os.Mkdir(dir, 0o755) != nil {
+			continue
+		}
+		t.Cleanup(func() { _ = os.Remove(dir) })
+		if os.WriteFile(filepath.Join(dir, file), []byte(strconv.Itoa(limit)), 0o600) != nil {
+			continue
+		}
+		return filepath.Join(dir, "cgroup.procs"), func() (n int) {
+			for _, name := range []string{"memory.oom_control", "memory.events"} {
+				text, _ := os.ReadFile(filepath.Join(dir, name))
+				if m := regexp.MustCompile(`oom_kill (\d+)`).FindSubmatch(text); m != nil {
+					n, _ = strconv.Atoi(string(m[1]))
+				}
+			}
+			return n
+		}
+	}
+	return "", func() int { return 0 }
+}
+
+// TestHostileServer follows a repository on a server that turns hostile, or just large, in a control group of 128 MiB where
+// there are any: what is refused has a reason, nothing live changes, the memory stays bounded, and what the server sends once
+// it is well again is applied.
 func TestHostileServer(t *testing.T) {
 	git := needGit(t)
 	s := newSite(t, "")
@@ -157,57 +184,54 @@ func TestHostileServer(t *testing.T) {
 		backend.ServeHTTP(w, r)
 	}))
 	t.Cleanup(server.Close)
-	r := startRemote(s, "{url: "+server.URL+"/repo, name: team, interval: 1s, timeout: 5s}")
+	join, killed := memoryGroup(t, 128<<20)
+	if join != "" {
+		s.through = []string{"sh", "-c", `echo $$ >"$0" && exec "$@"`, join}
+	}
+	r := startRemote(s, "{url: "+server.URL+"/repo, name: team, interval: 1s, timeout: 10s}")
 	pid := s.cmd.Process.Pid
-	base := resident(t, pid)
-	t.Logf("at rest %.0f MiB", base)
+	rest := resident(t, pid)
 
 	zeros := make([]byte, 250<<20)
 	web := []byte(pipelineFile("web", "evil"))
-	for _, tt := range []struct {
+	good := func(p *pack) []byte { return p.commit(treeEntry("100644", "web.json", p.add(packBlob, web))) }
+	const read = "the source was read"
+	for n, tt := range []struct {
 		row, name string
-		make      func() (commit []byte, refs int, content []byte)
+		make      func(p *pack) (commit []byte)
+		refs      int
 		why       string
+		least     int // 1 for with LONG_TESTS only
 	}{
-		{"G16", "a file of 100 MB", func() ([]byte, int, []byte) {
-			p := &pack{}
-			commit := p.commit(treeEntry("100644", "web.json", p.add(packBlob, zeros[:100<<20])))
-			return commit, 0, p.bytes()
-		}, `at most 1048576 are read`},
-		{"G16", "1,000 files of 1 MB", func() ([]byte, int, []byte) {
-			p := &pack{}
+		{"G16", "a file of 100 MB", func(p *pack) []byte {
+			return p.commit(treeEntry("100644", "web.json", p.add(packBlob, zeros[:100<<20])))
+		}, 0, `the file has 104857600 bytes, and at most 1048576 are read`, 0},
+		{"G16", "10,000 files of 1 MB", func(p *pack) []byte {
 			var tree []byte
-			for i := range 1000 {
-				data := zeros[:1<<20-8]
-				data = append(data[:len(data):len(data)], fmt.Sprintf("%08d", i)...)
-				tree = append(tree, treeEntry("100644", fmt.Sprintf("f%04d.json", i), p.add(packBlob, data))...)
+			for i := range long(1000, 10_000) {
+				data := append(zeros[:1<<20-8:1<<20-8], fmt.Sprintf("%08d", i)...)
+				tree = append(tree, treeEntry("100644", fmt.Sprintf("f%05d.json", i), p.add(packBlob, data))...)
 			}
-			return p.commit(tree), 0, p.bytes()
-		}, `PL-S05`},
-		{"G8", "100,000 files", func() ([]byte, int, []byte) {
-			p := &pack{}
+			return p.commit(tree)
+		}, 0, `PL-S05`, 1},
+		{"G8", "100,000 files", func(p *pack) []byte {
 			blob := p.add(packBlob, web)
 			var tree []byte
 			for i := range 100_000 {
 				tree = append(tree, treeEntry("100644", fmt.Sprintf("f%06d.json", i), blob)...)
 			}
-			return p.commit(tree), 0, p.bytes()
-		}, `PL-S05`},
-		{"G8", "1,000,000 references", func() ([]byte, int, []byte) {
-			p := &pack{}
-			return p.commit(treeEntry("100644", "web.json", p.add(packBlob, web))), 1_000_000, p.bytes()
-		}, `.`},
-		{"G18", "a delta that makes 250 MB of 16 KB, 40 times", func() ([]byte, int, []byte) {
-			p := &pack{}
+			return p.commit(tree)
+		}, 0, `PL-S05`, 1},
+		{"G8", "1,000,000 references", good, 1_000_000, read, 0},
+		{"G18", "40 deltas that make 250 MB each of 15 MB", func(p *pack) []byte {
 			base := zeros[:15<<20]
 			id := p.add(packBlob, base)
 			for i := range 40 {
 				p.add(packRefDelta, deltaOf(len(base), len(zeros)-i), id...)
 			}
-			return p.commit(treeEntry("100644", "web.json", p.add(packBlob, web))), 0, p.bytes()
-		}, `.`},
-		{"G18", "a chain of 2,000 deltas", func() ([]byte, int, []byte) {
-			p := &pack{}
+			return good(p)
+		}, 0, read, 1},
+		{"G18", "a chain of 2,000 deltas of 1 MB", func(p *pack) []byte {
 			data := zeros[:1<<20]
 			id := p.add(packBlob, data)
 			for range 2000 {
@@ -215,25 +239,76 @@ func TestHostileServer(t *testing.T) {
 				data = zeros[:len(data)+1]
 				id = objectID(packBlob, data)
 			}
-			return p.commit(treeEntry("100644", "web.json", p.add(packBlob, web))), 0, p.bytes()
-		}, `.`},
+			return good(p)
+		}, 0, read, 1},
+		{"G18", "a delta that makes more than it says", func(p *pack) []byte {
+			id := p.add(packBlob, zeros[:1<<20])
+			p.add(packRefDelta, append(binary.AppendUvarint(binary.AppendUvarint(nil, 1<<20), 1), deltaOf(1<<20, 200<<20)[7:]...), id...)
+			return good(p)
+		}, 0, `cannot be applied`, 1},
+		{"G18", "an object that inflates to more than it says", func(p *pack) []byte {
+			p.header(packBlob, 10)
+			z := zlib.NewWriter(&p.body)
+			z.Write(zeros)
+			z.Close()
+			return good(p)
+		}, 0, `cannot be used`, 0},
+		{"G18", "an object of no bytes that says it has many", func(p *pack) []byte {
+			p.header(packBlob, 200<<20)
+			z := zlib.NewWriter(&p.body)
+			z.Close()
+			return good(p)
+		}, 0, `cannot be used`, 1},
+		{"G18", "an object that says it is larger than anything", func(p *pack) []byte {
+			p.header(packBlob, 1<<60)
+			z := zlib.NewWriter(&p.body)
+			z.Close()
+			return good(p)
+		}, 0, `.`, 1},
+		{"G13", "nothing but links and submodules", func(p *pack) []byte {
+			id := p.add(packBlob, []byte("/etc/passwd"))
+			return p.commit(append(treeEntry("120000", "web.json", id), treeEntry("160000", "x", id)...))
+		}, 0, `PL-S01`, 0},
+		{"G14", "names that lead elsewhere", func(p *pack) []byte {
+			id := p.add(packBlob, web)
+			return p.commit(append(append(treeEntry("100644", "../web.json", id), treeEntry("40000", ".git", id)...), treeEntry("100644", "/etc/web.json", id)...))
+		}, 0, `PL-S03`, 1},
 	} {
-		commit, refs, content := tt.make()
-		logged := len(s.log.String())
-		began := time.Now()
-		hostile := serveHostile(commit, refs, content)
-		front.Store(&hostile)
-		time.Sleep(3 * time.Second)
-		for time.Since(began) < 60*time.Second {
-			if _, body := s.get(r.admin + "/metrics"); strings.Contains(body, `plumbline_source_up{source="team"} 0`) {
-				break
-			}
-			time.Sleep(50 * time.Millisecond)
+		if tt.least > long(0, 1) {
+			continue
 		}
-		t.Logf("%s: %s: %.0f MiB, %.1f s, pack %d KB\n%s", tt.row, tt.name, resident(t, pid), time.Since(began).Seconds(), len(content)>>10, s.log.String()[logged:])
+		p := &pack{}
+		commit := tt.make(p)
+		hostile := serveHostile(commit, tt.refs, p.bytes())
+		resident(t, pid)
+		s.aws.ResetCalls()
+		logged := len(s.log.String())
+		front.Store(&hostile)
+		s.eventually(tt.name+" makes it say "+tt.why, func() bool { return regexp.MustCompile(tt.why).MatchString(s.log.String()[logged:]) })
+		s.eventually("drift is still looked at", s.called("ListPipelines", 2))
+		for _, call := range s.aws.Calls() {
+			if regexp.MustCompile("^(Create|Update|Delete|Tag|Untag)").MatchString(call.Operation) {
+				t.Errorf("%s: %s of %s", tt.name, call.Operation, call.Pipeline)
+			}
+		}
+		peak := resident(t, pid)
+		figure(t, tt.row, "%s: most memory %.0f MiB (%.0f at rest), writes = 0", tt.name, peak, rest)
+		if most := 160.0; peak > most {
+			t.Errorf("%s: %.0f MiB were resident, at most %.0f may be", tt.name, peak, most)
+		}
 		front.Store(nil)
-		time.Sleep(2 * time.Second)
-		t.Logf("after: %.0f MiB", resident(t, pid))
+		s.aws.ResetCalls()
+		r.project = project(n)
+		s.commit([]string{"web"}, r.project)
+		s.eventually("the next good commit is live", s.isLive("web", r.project))
+		s.eventually("its record is written", s.called("TagResource", 1))
 	}
-	s.kill(syscall.SIGTERM)
+	if s.cmd.Process.Pid != pid || s.kill(syscall.SIGTERM) != exitDone {
+		t.Errorf("the daemon did not end as it should:\n%s", s.log.String())
+	}
+	if join == "" {
+		t.Log("no control group could be made here, so there was no limit of memory")
+	} else {
+		figure(t, "P3", "killed for want of memory in 128 MiB, with all that is tried for G8, G13, G14, G16 and G18 = %d", killed())
+	}
 }

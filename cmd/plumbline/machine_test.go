@@ -97,7 +97,7 @@ func fillDisk(t *testing.T, dir string, left int64) (free func()) {
 // TestFullDisk fills the disk of the state folder, again and again with another rest: no write is made that the journal does
 // not have, the daemon stays, says why, and goes on when there is room.
 func TestFullDisk(t *testing.T) {
-	rounds, d := long(2, 40), dice(t)
+	rounds, d := long(1, 40), dice(t)
 	s := newSite(t, "")
 	names, others := fleetNames(4), []string{"q0", "q1"}
 	commit, config := s.secondRepo(names, others)
@@ -293,7 +293,7 @@ func TestDescriptors(t *testing.T) {
 	if _, err := exec.LookPath("prlimit"); err != nil {
 		t.Skip("prlimit (of util-linux) is not installed, so limits of a running process cannot be changed")
 	}
-	rounds, d := long(4, 60), dice(t)
+	rounds, d := long(2, 60), dice(t)
 	s := newSite(t, "")
 	names, others := fleetNames(4), []string{"q0", "q1"}
 	all := append(names, others...)

@@ -99,6 +99,8 @@ func TestStorm(t *testing.T) {
 	for name := range room {
 		t.Logf("%s: %.0f before, %.0f after", name, before[name], after[name])
 	}
+	figure(t, "H1", "%v of forged, real, endless and slow requests and scrapes: %d answered; slowest /healthz %v (asked %d times); looks at the source = %d", lasted.Round(time.Second),
+		st.counts["forged 401"]+st.counts["forged 429"]+st.counts["real 202"]+st.counts["metrics 200"]+st.counts["endless 413"], st.slowest.Round(time.Millisecond), st.counts["healthz 200"], fetches.Load()-fetched)
 	t.Logf("in %v: %v; slowest answer of /healthz %v; %d looks at the source", lasted, st.counts, st.slowest, fetches.Load()-fetched)
 	if st.counts["healthz 200"] < 10 || st.counts["forged 401"]+st.counts["forged 429"] < 100 || st.counts["real 202"] == 0 || st.counts["metrics 200"] < 50 {
 		t.Error("there was hardly a storm")
@@ -116,7 +118,7 @@ func TestStorm(t *testing.T) {
 	}
 	if usage, ok := process.ProcessState.SysUsage().(*syscall.Rusage); ok && runtime.GOOS == "linux" { // elsewhere in other units
 		peak := float64(usage.Maxrss) * 1024
-		t.Logf("at most %.0f bytes were resident", peak)
+		figure(t, "S16", "most memory in the storm %.0f MiB, %.0f MiB before it", peak/(1<<20), before["process_resident_memory_bytes"]/(1<<20))
 		if most := before["process_resident_memory_bytes"] + 128<<20; peak > most {
 			t.Errorf("%.0f bytes were resident, at most %.0f may be", peak, most)
 		}
