@@ -173,6 +173,9 @@ func memoryGroup(t *testing.T, limit int) (join string, killed func() int) {
 // it is well again is applied.
 func TestHostileServer(t *testing.T) {
 	git := needGit(t)
+	if testing.Short() {
+		t.Skip("memory is measured, which the race detector needs ten times as much of: not with -short")
+	}
 	s := newSite(t, "")
 	backend := &cgi.Handler{Path: git, Args: []string{"http-backend"}, Env: []string{"GIT_PROJECT_ROOT=" + s.dir, "GIT_HTTP_EXPORT_ALL=1"}, Stderr: io.Discard}
 	var front atomic.Pointer[http.HandlerFunc]
