@@ -222,7 +222,7 @@ func applyDelta(w io.Writer, base, delta []byte) error {
 	for delta = delta[n+m:]; len(delta) > 0; {
 		op := delta[0]
 		delta = delta[1:]
-		part := delta
+		var part []byte
 		if op&0x80 == 0 {
 			size := int(op)
 			if size == 0 || size > len(delta) {

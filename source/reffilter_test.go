@@ -1,6 +1,7 @@
 package source
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -56,7 +57,7 @@ func TestRefFilter(t *testing.T) {
 		}
 	}
 	broken := io.MultiReader(strings.NewReader(list.String()[:5000]), iotest.ErrReader(io.ErrUnexpectedEOF))
-	if _, err := io.ReadAll((&remote{}).filterRefs(io.NopCloser(broken))); err != io.ErrUnexpectedEOF {
+	if _, err := io.ReadAll((&remote{}).filterRefs(io.NopCloser(broken))); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("a list that breaks off: %v", err)
 	}
 }

@@ -117,7 +117,7 @@ var wipes = []wipe{
 	{name: "all with a name of an unknown variable", change: each(func(i int, c string) string {
 		return strings.Replace(c, fmt.Sprintf(`"p%04d"`, i), `"${var.nobody}"`, 1)
 	})},
-	{name: "all with unknown keys", change: each(func(_ int, c string) string { return strings.Replace(c, `"name":`, `"nmae":1,"name":`, 1) })},
+	{name: "all with unknown keys", change: each(func(_ int, c string) string { return strings.Replace(c, `"name":`, `"owner":1,"name":`, 1) })},
 	{name: "all without stages", change: each(func(_ int, c string) string { return strings.Replace(c, `"stages":`, `"stage":`, 1) })},
 	{name: "all with something behind them", change: each(func(_ int, c string) string { return c + "}" })},
 	{name: "all templates of CloudFormation", change: become(`{"AWSTemplateFormatVersion":"2010-09-09","Resources":{"P":{"Type":"AWS::CodePipeline::Pipeline"}}}`)},
