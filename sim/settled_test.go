@@ -63,6 +63,20 @@ func (s settlement) status(name string) sync.Status {
 	return s.r.Pipelines[i].Status
 }
 
+// why returns what the report says of a pipeline beside its status.
+func (s settlement) why(name string) string {
+	for _, p := range s.r.Pipelines {
+		if p.Name == name {
+			text := fmt.Sprintf("%s %s", p.Ownership, p.Why)
+			if x := s.change(name); x != nil {
+				text += fmt.Sprintf("; %s, %s: %s %s %v", x.Verb, x.Cause, x.Hold, x.Reason, x.Edits)
+			}
+			return text
+		}
+	}
+	return ""
+}
+
 func (s settlement) wanted() (open []violation) {
 	for _, f := range s.v.setup.feeds {
 		if !f.mayTouch(s.t.name) {
@@ -80,9 +94,9 @@ func (s settlement) wanted() (open []violation) {
 			ours := s.c.ours(s.v, truth.Tags)
 			x := s.change(name)
 			switch {
-			case same && (ours && tagged(truth.Tags, file.tags) && recorded(truth.Tags, truth.Version) || !ours && x == nil):
+			case same && (x == nil || x.Verb != sync.Tag) && (ours && tagged(truth.Tags, file.tags) && recorded(truth.Tags, truth.Version) || !ours && x == nil):
 				if status := s.status(name); status != sync.StatusSynced {
-					open = append(open, s.bad(name, "it is as the file says, and the report calls it %q", status))
+					open = append(open, s.bad(name, "it is as the file says, and the report calls it %q (%s)", status, s.why(name)))
 				}
 			case x == nil:
 				open = append(open, s.bad(name, "it is not as the file says (content: %v, ours: %v), and the report has no change for it", same, ours))

@@ -63,15 +63,6 @@ func (s *setup) target(region string) *settings {
 	return nil
 }
 
-func (s *setup) named(name string) *settings {
-	for i := range s.targets {
-		if s.targets[i].name == name {
-			return &s.targets[i]
-		}
-	}
-	return nil
-}
-
 func (s *setup) feed(source string) *feed {
 	for i := range s.feeds {
 		if s.feeds[i].repo.name == source {
@@ -335,6 +326,7 @@ func (w *world) person(region, operation string, in any) (map[string]any, error)
 	if err != nil {
 		return nil, err
 	}
+	defer resp.Body.Close()
 	var out map[string]any
 	if err := json.NewDecoder(resp.Body).Decode(&out); err != nil {
 		return nil, err
