@@ -234,7 +234,7 @@ func (run *reliabilityRun) about(row, test string) string {
 	}
 	var figures []string
 	for _, f := range r.figures {
-		if f[0] == row || f[0] == "" {
+		if f[0] == row || f[0] == "" || row[0] == 'S' {
 			figures = append(figures, f[1])
 		}
 	}
