@@ -73,7 +73,7 @@ func TestFaultFilesSayEverything(t *testing.T) {
 	var variants config.Variants
 	fill(reflect.ValueOf(&variants).Elem())
 	opts := reflect.ValueOf(withVariants(emulator.Options{}, variants))
-	flags := []string{"Account", "Now", "Speed", "ActionDuration", "AutoApprove", "Seed"} // and what only tests choose
+	flags := []string{"Account", "Now", "Speed", "ActionDuration", "AutoApprove", "Seed", "OnEffect"} // and what only tests choose
 	for i := range opts.NumField() {
 		name := opts.Type().Field(i).Name
 		if opts.Field(i).IsZero() != strings.Contains(strings.Join(flags, " "), name) {
