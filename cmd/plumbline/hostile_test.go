@@ -123,25 +123,6 @@ func serveHostile(commit []byte, refs int, content []byte) http.HandlerFunc {
 	}
 }
 
-// resident returns how much memory a process has had at most, in MiB, and begins anew.
-func resident(t *testing.T, pid int) float64 {
-	t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := regexp.MustCompile(`VmHWM:\s+(\d+) kB`).FindSubmatch(status)
-	if m == nil {
-		t.Skip("this kernel does not say how much memory a process has had")
-	}
-	kib, err := strconv.Atoi(string(m[1]))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0o600) // where it may not be, what was stays counted
-	return float64(kib) / 1024
-}
-
 // memoryGroup makes a control group with a limit in bytes, and returns the file that takes processes in and what tells how
 // many it has killed. Where this user may make none, the file is "".
 func memoryGroup(t *testing.T, limit int) (join string, killed func() int) {

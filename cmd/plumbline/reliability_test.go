@@ -137,7 +137,7 @@ type reliabilityRun struct {
 var (
 	outputLine = regexp.MustCompile(`^\s+\S+\.go:\d+: (.*)`)
 	figureLine = regexp.MustCompile(`^figure (\w+): (.*)`)
-	seedsLine  = regexp.MustCompile(`^commit \w+: (\d+ seeds .*)`)
+	simLine    = regexp.MustCompile(`^(?:commit \w+: )?(\d+ seeds .*|\d+ of \d+ seeded bugs .*|\d+ passes in .*)`) // of package sim, for all its rows
 	execsLine  = regexp.MustCompile(`^Fuzz\w+: .*execs: (\d+)`)
 )
 
@@ -192,9 +192,13 @@ func (run *reliabilityRun) note(folder, test, action, output string) {
 			if f := figureLine.FindStringSubmatch(m[1]); f != nil {
 				r.figures = append(r.figures, [2]string{f[1], f[2]})
 			}
-			if f := seedsLine.FindStringSubmatch(m[1]); f != nil {
+			if f := simLine.FindStringSubmatch(m[1]); f != nil {
 				r.figures = append(r.figures, [2]string{"", f[1]})
 			}
+		}
+	case "run":
+		if sub == "" { // once more: the last time counts
+			*r = runResult{}
 		}
 	case "pass", "fail", "skip":
 		if sub == "" {
@@ -230,7 +234,7 @@ func (run *reliabilityRun) about(row, test string) string {
 	}
 	var figures []string
 	for _, f := range r.figures {
-		if f[0] == row || f[0] == "" {
+		if f[0] == row || f[0] == "" || row[0] == 'S' {
 			figures = append(figures, f[1])
 		}
 	}
