@@ -104,7 +104,7 @@ func (w *world) turn() {
 	r.mu.Unlock()
 	w.edit(name, w.someRegion(), func(doc map[string]any) { doc["roleArn"] = evilRole })
 	w.server.ResetCalls()
-	w.log.Reset()
+	w.log.take()
 }
 
 func (w *world) measure(registry *prometheus.Registry) steady {

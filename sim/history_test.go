@@ -83,7 +83,9 @@ func (h *history) add(e event) int {
 	return e.n
 }
 
-func (h *history) note(format string, args ...any) { h.add(event{note: fmt.Sprintf(format, args...)}) }
+func (h *history) note(format string, args ...any) int {
+	return h.add(event{note: fmt.Sprintf(format, args...)})
+}
 
 // tell is the part of a history that has to do with a pipeline up to an event, for people: the latest lines. What is said
 // again and again is said once.

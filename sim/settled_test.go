@@ -155,7 +155,7 @@ func (s settlement) doubt(x *sync.Change, r *repo, path string, f file) string {
 	case sync.HoldPolicy:
 		justified = s.t.mode == sync.Detect || s.t.readOnly || x.Verb == sync.Create && !s.t.prune && renamed(r.head(), path)
 	case sync.HoldSuspended:
-		justified = s.c.suspended(s.in, s.t.name, x.Pipeline, len(s.c.events), time.Now())
+		justified = s.c.suspended(s.in, s.t.name, x.Pipeline, len(s.c.events), s.r.Finished)
 	case sync.HoldMaskedSecret:
 		justified = f.token || strings.Contains(string(truth.Declaration), "OAuthToken")
 	case sync.HoldUnknownField:
@@ -201,7 +201,7 @@ func (s settlement) extra() (open []violation) {
 		case x.Hold == sync.HoldPolicy && (!s.t.prune || s.t.mode == sync.Detect || s.t.readOnly):
 		case x.Hold == sync.HoldLimit: // a person is to look; that deletes wait too often is no damage
 		case x.Hold == sync.HoldValidation && broken:
-		case x.Hold == sync.HoldSuspended && s.c.suspended(s.in, s.t.name, p.name, len(s.c.events), time.Now()):
+		case x.Hold == sync.HoldSuspended && s.c.suspended(s.in, s.t.name, p.name, len(s.c.events), s.r.Finished):
 		default:
 			open = append(open, s.bad(p.name, "no file wants it, and its delete is %s (%s: %s): %v", x.Outcome, x.Hold, x.Reason, x.Err))
 		}

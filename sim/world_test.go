@@ -104,7 +104,7 @@ type world struct {
 	server    *emulator.Server
 	repos     []*repo
 	all       []*instance
-	log       *bytes.Buffer
+	log       *logged
 	logger    *zap.Logger
 	names     int // of pipelines that files ever had
 	skew      time.Duration
@@ -122,7 +122,7 @@ func (w *world) chance(n int) bool { return w.dice.IntN(n) == 0 }
 func pick[T any](w *world, list ...T) T { return list[w.dice.IntN(len(list))] }
 
 func newWorld(t testing.TB, seed uint64, on map[string]bool) *world {
-	w := &world{t: t, seed: seed, dice: rand.New(rand.NewPCG(seed, 9)), on: map[string]bool{}, h: &history{}, log: &bytes.Buffer{}, setups: map[*proc]setup{}}
+	w := &world{t: t, seed: seed, dice: rand.New(rand.NewPCG(seed, 9)), on: map[string]bool{}, h: &history{}, log: &logged{}, setups: map[*proc]setup{}}
 	for _, family := range families {
 		w.on[family] = w.chance(3)
 		if chosen, named := on[family]; named {
@@ -130,7 +130,7 @@ func newWorld(t testing.TB, seed uint64, on map[string]bool) *world {
 		}
 	}
 	level := zap.InfoLevel
-	w.logger = zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), zapcore.Lock(zapcore.AddSync(w.log)), level))
+	w.logger = zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), zapcore.AddSync(w.log), level))
 	w.server = emulator.New(emulator.Options{
 		Account: account, AutoApprove: true, Seed: seed, Now: w.aws, KeepUnknown: true, OnEffect: func(e emulator.Effect) { w.h.add(event{effect: &e}) },
 		ActionDuration: pick(w, 0, 0, 10*time.Second, 4*time.Minute),
@@ -388,8 +388,7 @@ func (w *world) calm() {
 			w.start(i)
 		}
 	}
-	w.h.note("the calm begins")
-	w.calmFrom = len(w.h.events)
+	w.calmFrom = w.h.note("the calm begins") + 1
 	interval := w.all[0].setup.interval
 	for range 30 {
 		time.Sleep(2*interval + 8*time.Minute)
@@ -485,3 +484,24 @@ func (w *world) describe() string {
 }
 
 var errTrouble = errors.New("the source cannot be read")
+
+// logged is what all daemons have logged.
+type logged struct {
+	mu   stdsync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logged) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(line)
+}
+
+// take returns what was logged since it was called last.
+func (l *logged) take() []byte {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	text := bytes.Clone(l.text.Bytes())
+	l.text.Reset()
+	return text
+}
