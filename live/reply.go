@@ -39,24 +39,14 @@ func (r *Reader) callJSON(ctx context.Context, op *operation, name string, reque
 	})
 }
 
-func decodeObject(data []byte) (*pipeline.Node, error) {
-	if len(data) == 0 {
-		return nil, unreadable("it is empty")
-	}
-	reply, err := pipeline.Decode(data)
-	return wanted(reply, err)
-}
+func decodeObject(data []byte) (*pipeline.Node, error) { return decodeListing(data, "", nil) }
 
+// decodeListing reads a reply that is an object, and hands out the items of its list; see [pipeline.DecodeList].
 func decodeListing(data []byte, list string, item func(*pipeline.Node) error) (*pipeline.Node, error) {
 	if len(data) == 0 {
 		return nil, unreadable("it is empty")
 	}
 	reply, err := pipeline.DecodeList(data, list, item)
-	return wanted(reply, err)
-}
-
-// wanted returns a reply that is an object.
-func wanted(reply *pipeline.Node, err error) (*pipeline.Node, error) {
 	var known *Error
 	switch {
 	case errors.As(err, &known): // of an item
