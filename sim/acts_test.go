@@ -348,6 +348,9 @@ func (w *world) refence() {
 	w.start(i)
 }
 
+// freeze is how long a suspension lasts that has an end.
+const freeze = 15 * time.Minute
+
 // suspend is a person's word that a pipeline, or all, are left alone; or that they are not any more.
 func (w *world) suspend() {
 	i := w.someInstance()
@@ -365,7 +368,7 @@ func (w *world) suspend() {
 	}
 	s := journal.Suspension{Target: t.name, Pipeline: name, By: "ann", Reason: "a freeze"}
 	if w.chance(2) {
-		s.Until = time.Now().Add(15 * time.Minute)
+		s.Until = time.Now().Add(freeze)
 	}
 	err := i.journal.Suspend(s)
 	w.h.note("%s is told to leave %q in %s alone until %v: %v", i.id, name, t.name, s.Until, err)

@@ -112,7 +112,8 @@ func (p played) report(t *testing.T) {
 	if *untilFlag != "" {
 		p.story = ""
 	}
-	t.Errorf("seed %d, commit %s: %d violations\n%sagain: go test ./sim -run TestSimulation -seed=%d -steps=%d\n%s", p.seed, head(), len(p.violations), b.String(), p.seed, *stepsFlag, p.story)
+	// What is violated comes last: of a long log the end is what people and builds show.
+	t.Errorf("%s\nseed %d, commit %s: %d violations\n%sagain: go test ./sim -run TestSimulation -seed=%d -steps=%d", p.story, p.seed, head(), len(p.violations), b.String(), p.seed, *stepsFlag)
 }
 
 // head is the commit that is tested.

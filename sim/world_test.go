@@ -390,6 +390,7 @@ func (w *world) calm() {
 	}
 	w.calmFrom = w.h.note("the calm begins") + 1
 	interval := w.all[0].setup.interval
+	time.Sleep(freeze) // a suspension that ends later would let something be done when all is settled
 	for range 30 {
 		time.Sleep(2*interval + 8*time.Minute)
 		if len(w.unsettled()) == 0 {
