@@ -375,13 +375,17 @@ func (c *checker) unreached() {
 			return
 		}
 		for source, looks := range w.looks {
+			since := w.at // of the looks before the write, all from here on show the file
 			for _, l := range slices.Backward(looks) {
-				if l.commit != nil {
-					if l.commit.stands(w.pipeline) && w.at.Sub(l.at) > time.Minute {
-						c.fail("I13", w.pipeline, w.sent, "a delete though %s has a file for it", source)
-					}
+				if l.commit != nil && !l.commit.stands(w.pipeline) {
 					break
 				}
+				if l.commit != nil {
+					since = l.at
+				}
+			}
+			if w.at.Sub(since) > time.Minute {
+				c.fail("I13", w.pipeline, w.sent, "a delete though %s has a file for it, as was seen %s before", source, w.at.Sub(since))
 			}
 		}
 	})

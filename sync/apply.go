@@ -171,7 +171,15 @@ func (p *pass) check(ctx context.Context, c *Change) (map[string]string, error) 
 		c.Hold, c.Reason = HoldOwnership, fmt.Sprintf("it was %s when it was planned and is %s %s now; the next pass looks again", c.owner, owner, who)
 		return nil, nil
 	}
-	// The listing of tags, from which it was planned, lags behind: another instance may be ahead after all.
+	// The listing of tags, from which it was planned, lags behind. That a file was removed is known of the file and the
+	// commit that they name, and of no other.
+	for _, key := range []string{TagSource, TagApplied} {
+		if c.Verb == Delete && tags[key] != c.shown[key] {
+			c.Hold, c.Reason = HoldOwnership, fmt.Sprintf("its tag %s was %q when it was planned and is %q now; the next pass looks again", key, c.shown[key], tags[key])
+			return nil, nil
+		}
+	}
+	// And another instance may be ahead after all.
 	if r, ok := parseRecord(tags[TagApplied]); ok && c.wanted != nil && c.owner == Managed && !c.released {
 		if c.Hold, c.Reason = c.behind(r); c.Hold != HoldNone {
 			return nil, nil

@@ -328,6 +328,34 @@ func TestPruneNeedsARemoval(t *testing.T) {
 	})
 }
 
+// TestPruneByTagsThatMoved changes the tags of a pipeline whose file is gone while the listing still shows the old ones: what
+// was found out about the file and the commit that those name says nothing of it any more. (Found by the simulation, seed 75
+// with the families fence and prune.)
+func TestPruneByTagsThatMoved(t *testing.T) {
+	for name, change := range map[string]func(tags map[string]string){
+		"no record":    func(tags map[string]string) { delete(tags, TagApplied) },
+		"another file": func(tags map[string]string) { tags[TagSource] += ".other" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				e := newEnv(t, Apply)
+				e.fleet(3, "k1")
+				wantOutcomes(t, e.pass(), "create applied", 3)
+				time.Sleep(dayOld)
+				e.commit("p01.json", "")
+				wantOutcomes(t, e.pass(prune(time.Minute)), "delete held:policy", 1)
+				time.Sleep(2 * time.Minute)
+				e.fake.freeze()
+				change(e.fake.tagsOf("p01"))
+				wantOutcomes(t, e.pass(prune(time.Minute)), "delete held:ownership", 1)
+				e.fake.thaw()
+				wantOutcomes(t, e.pass(prune(time.Minute)), "delete held:limit", 1)
+				e.wantWrites()
+			})
+		})
+	}
+}
+
 // TestBrokenElsewhere breaks a file that goes to another target: nothing of its source is deleted anywhere, for whoever is
 // at work on it may not be done. (Found by the simulation, seed 325.)
 func TestBrokenElsewhere(t *testing.T) {

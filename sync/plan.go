@@ -77,7 +77,7 @@ func (p *pass) unwanted(state *State) (*State, *Change) {
 	state.Status, state.Why = StatusExtra, "no file asks for it any more"
 	c := &Change{
 		Target: p.Target.Name, Account: p.identity.Account, Region: p.Target.Region, Pipeline: state.Name, Verb: Delete, Cause: CauseGit,
-		Outcome: Planned, owner: state.Ownership, base: live.Pipeline{Version: state.Live.Version},
+		Outcome: Planned, owner: state.Ownership, base: live.Pipeline{Version: state.Live.Version}, shown: state.Live.Tags,
 	}
 	p.prune(state, c)
 	return state, c

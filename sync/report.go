@@ -87,6 +87,7 @@ type Change struct {
 	wanted   *Wanted
 	base     live.Pipeline // what the edits were found against
 	owner    Ownership
+	shown    map[string]string // the tags by which a delete was planned
 	body     *pipeline.Node    // what is sent
 	tags     map[string]string // to be set, our own aside
 	untag    []string
