@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -16,7 +17,7 @@ import (
 // and our own idea of what is worth one. The SDK's would repeat an exhausted quota and would not repeat a bare
 // status 429, a truncated reply or a reply without its list. Clock skew is recognised by the SDK itself and
 // comes with its own mark.
-func newRetryer() aws.Retryer {
+func newRetryer() *retry.Standard {
 	return retry.NewStandard(func(o *retry.StandardOptions) {
 		o.Retryables = []retry.IsErrorRetryable{
 			retry.RetryableError{},
@@ -26,6 +27,60 @@ func newRetryer() aws.Retryer {
 			}),
 		}
 	})
+}
+
+// perseverance is for how long a read that AWS throttles is tried again. It is counted for each operation, from when its
+// latest calls were throttled and none was answered: where nothing gets through any more, one call waits so long and the
+// others fail at once, and where something does, all get their turn.
+const perseverance = 2 * time.Minute
+
+// retries are those of one read. Being throttled is no failure of it, but a turn that came too early: the SDK's quota and
+// its three attempts, which a fleet uses up within seconds, are for everything else.
+type retries struct {
+	aws.RetryerV2
+	limiter   *limiter
+	operation string
+	patient   bool
+	failed    int // attempts
+}
+
+func (r *Reader) newRetries(ctx context.Context, op *operation) aws.Retryer {
+	return &retries{
+		RetryerV2: r.retryer, limiter: r.limitersOf(op)[0], operation: op.name,
+		// A call that cannot be called off is not to wait for long, and nobody needs to know at once who did something.
+		patient: ctx.Done() != nil && op.service != trailService,
+	}
+}
+
+func (*retries) MaxAttempts() int { return 0 } // as many as are worth it
+
+func (r *retries) persist(err error) bool {
+	return r.patient && classify(err) == Throttled && r.limiter.throttledFor(r.operation) < perseverance
+}
+
+// IsErrorRetryable is asked once for each attempt that fails.
+func (r *retries) IsErrorRetryable(err error) bool {
+	if r.persist(err) {
+		return true
+	}
+	r.failed++
+	return r.failed < r.RetryerV2.MaxAttempts() && r.RetryerV2.IsErrorRetryable(err)
+}
+
+func (r *retries) GetRetryToken(ctx context.Context, err error) (func(error) error, error) {
+	if r.persist(err) {
+		return func(error) error { return nil }, nil
+	}
+	return r.RetryerV2.GetRetryToken(ctx, err)
+}
+
+// RetryDelay leaves it to the limiter, which has just slowed down, when a throttled call is sent again; a part of a second
+// more keeps two daemons out of step.
+func (r *retries) RetryDelay(attempt int, err error) (time.Duration, error) {
+	if r.persist(err) {
+		return rand.N(200 * time.Millisecond), nil
+	}
+	return r.RetryerV2.RetryDelay(max(1, min(attempt, r.failed)), err)
 }
 
 // attempt is the step inside the retry loop: every attempt waits for its turn and has its own deadline. The
@@ -86,7 +141,7 @@ func (a *attempt) settle(sent time.Time, class Class) {
 		return
 	}
 	for _, l := range a.limiters {
-		l.answered(sent, class == Throttled)
+		l.answered(a.operation, sent, class == Throttled)
 	}
 }
 

@@ -21,7 +21,7 @@ func (r *Reader) call(ctx context.Context, op *operation, name string, body *pip
 	if body != nil {
 		x.body = body.JSON()
 	}
-	retryer := r.retryer
+	retryer := r.newRetries(ctx, op)
 	if op.write {
 		retryer, ctx = aws.NopRetryer{}, WithPurpose(ctx, Apply)
 	}

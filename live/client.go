@@ -12,6 +12,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
@@ -95,8 +96,8 @@ type Reader struct {
 	parameters *ssm.Client
 	trail      *cloudtrail.Client
 	queues     *sqs.Client
-	retryer    aws.Retryer // of reads
-	emulated   bool        // CodePipeline is asked at an address that is not AWS's
+	retryer    *retry.Standard // of reads
+	emulated   bool            // CodePipeline is asked at an address that is not AWS's
 
 	common, writes, tags, identities *limiter
 	vault                            *limiter // of what keeps secrets

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -57,12 +58,15 @@ func TestCodes(t *testing.T) {
 				if !errors.As(err, &e) || e.Class != want || e.Code != code || e.Message != "why" || e.RequestID != "req-1" || e.Pipeline != "web" || e.Doubt {
 					t.Errorf("%s %s: read: got %+v, want class %s", code, form, err, want)
 				}
-				attempts := 1
-				if want == Throttled || want == Unavailable {
-					attempts = 3
+				least, most := 1, 1
+				switch want {
+				case Unavailable:
+					least, most = 3, 3
+				case Throttled: // for two minutes at the slowest rate
+					least, most = 20, 40
 				}
-				if got := w.calls("GetPipeline"); got != attempts {
-					t.Errorf("%s: %d attempts of a read, want %d", code, got, attempts)
+				if got := w.calls("GetPipeline"); got < least || got > most {
+					t.Errorf("%s: %d attempts of a read, want %d to %d", code, got, least, most)
 				}
 				_, err = writer.Update(t.Context(), testDeclaration("web"))
 				if !errors.As(err, &e) || e.Class != want || e.Doubt || w.calls("UpdatePipeline") != 1 {
@@ -272,4 +276,30 @@ func TestExpiredCredentials(t *testing.T) {
 	if got := w.calls("AssumeRole"); got != 2 {
 		t.Errorf("the role was taken %d times, want 2", got)
 	}
+}
+
+// A read that AWS throttles waits for its turn. Where nothing of its kind gets through for two minutes, that read fails, and the
+// others at once; and so does one that cannot be called off.
+func TestThrottledReads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		refusals := slices.Repeat([]reply{refuse("ThrottlingException", "Rate exceeded")}, 15)
+		w := newWire(t).on("GetPipeline", append(refusals, ok(doc(1)), refusals[0])...).on("ListPipelineExecutions", refusals[0])
+		r := w.reader()
+		if _, err := r.Pipeline(t.Context(), "web"); err != nil || w.calls("GetPipeline") != 16 {
+			t.Fatalf("after %d attempts: %v", w.calls("GetPipeline"), err)
+		}
+		for i, want := range []func(attempts int, took time.Duration) bool{
+			func(attempts int, took time.Duration) bool { return attempts > 15 && took > 2*time.Minute },
+			func(attempts int, took time.Duration) bool { return attempts == 3 && took < time.Minute },
+		} {
+			start, before := time.Now(), w.calls("GetPipeline")
+			_, err := r.Pipeline(t.Context(), "web")
+			if attempts, took := w.calls("GetPipeline")-before, time.Since(start); ClassOf(err) != Throttled || !want(attempts, took) {
+				t.Errorf("read %d: %d attempts in %s: %v", i+1, attempts, took, err)
+			}
+		}
+		if _, err := r.Running(context.WithoutCancel(t.Context()), "web"); ClassOf(err) != Throttled || w.calls("ListPipelineExecutions") != 3 {
+			t.Errorf("%d attempts of a call that cannot be called off: %v", w.calls("ListPipelineExecutions"), err)
+		}
+	})
 }

@@ -13,10 +13,14 @@ import (
 
 // How a limiter gives way. AWS publishes no rates, and other clients of the account spend from the same
 // allowance, so the right rate is found out: halved when throttled, raised by a tenth of the configured rate
-// with each answer. From the floor it takes ten answers to be back.
+// with each answer, but for a minute only up to a little below the rate that was too high, and slowly from there. From the
+// floor it takes ten answers to be back.
 const (
 	slowestShare = 16 // the slowest rate is this part of the configured one
 	recoverySpan = 10 // answers from nothing to the configured rate
+	careful      = 32 // close to the rate that was too high it takes so many times as many
+	lately       = time.Minute
+	nearby       = 7. / 8
 )
 
 // limiter hands out the turns of one allowance of requests: a token bucket, and before it a queue for each
@@ -30,11 +34,13 @@ type limiter struct {
 	mu      sync.Mutex
 	rate    float64   // the present one, at most full
 	lowered time.Time // when it was lowered last
+	tooHigh float64   // the rate that was lowered then
 	tokens  float64   // turns that may be taken at once, as of filled
 	filled  time.Time
 	waiting [purposes][]chan struct{} // each closed when its turn has come; in order of arrival
 	passed  [purposes]int             // turns that the others got while this one waited, since its own last
 	timer   *time.Timer               // of the next turn
+	trouble map[string]time.Time      // :: operation → since when every answer was that it is throttled
 	spent   ledger
 }
 
@@ -176,26 +182,49 @@ func (l *limiter) untilLocked(n int) time.Duration {
 
 // answered is told of every attempt that got an answer, and when that attempt was sent. Several requests that
 // were under way together and are throttled together lower the rate once.
-func (l *limiter) answered(sent time.Time, throttled bool) {
+func (l *limiter) answered(operation string, sent time.Time, throttled bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !throttled {
+		delete(l.trouble, operation)
 		if l.rate < l.full {
-			l.setLocked(min(l.full, l.rate+l.full/recoverySpan))
+			const step = 1. / recoverySpan
+			next := l.rate + l.full*step
+			if near := l.tooHigh * nearby; next > near && time.Since(l.lowered) < lately {
+				next = max(near, l.rate+l.full*step/careful)
+			}
+			l.setLocked(min(l.full, next))
 		}
 		return
 	}
 	now := time.Now()
+	if _, already := l.trouble[operation]; !already {
+		if l.trouble == nil {
+			l.trouble = map[string]time.Time{}
+		}
+		l.trouble[operation] = now
+	}
 	l.spent.at(now).throttled++
 	l.spent.last = now
 	if sent.Before(l.lowered) {
 		return
 	}
-	l.lowered = now
+	l.lowered, l.tooHigh = now, l.rate
 	if l.rate == l.full {
 		l.log.Info("throttled by AWS, slowing down", zap.Float64("requests_per_second", l.full/2))
 	}
 	l.setLocked(max(l.full/slowestShare, l.rate/2))
+}
+
+// throttledFor returns for how long an operation has only been throttled.
+func (l *limiter) throttledFor(operation string) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	since, is := l.trouble[operation]
+	if !is {
+		return 0
+	}
+	return time.Since(since)
 }
 
 // setLocked changes the rate, from now on.

@@ -10,8 +10,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// The rate halves with each throttled answer down to a floor, saves nothing up meanwhile, and is back after
-// ten good ones.
+// The rate halves with each throttled answer down to a floor, saves nothing up meanwhile, is soon back near the one that was
+// too high, takes its time from there for a minute, and is back after ten good ones otherwise.
 func TestLimiter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLimiter(4, 8, zap.NewNop())
@@ -27,9 +27,9 @@ func TestLimiter(t *testing.T) {
 		if got := took(12); got != time.Second {
 			t.Errorf("8 at once and 4 at 4 a second took %s", got)
 		}
-		l.answered(time.Now(), true)
-		l.answered(time.Now(), true)
-		l.answered(time.Now().Add(-time.Second), true) // sent before the rate was lowered
+		l.answered("ListPipelines", time.Now(), true)
+		l.answered("ListPipelines", time.Now(), true)
+		l.answered("ListPipelines", time.Now().Add(-time.Second), true) // sent before the rate was lowered
 		if got := took(4); got != 4*time.Second {
 			t.Errorf("4 at 1 a second took %s", got)
 		}
@@ -38,15 +38,28 @@ func TestLimiter(t *testing.T) {
 			t.Errorf("3 after an hour of rest took %s", got)
 		}
 		for range 10 {
-			l.answered(time.Now(), true)
+			l.answered("ListPipelines", time.Now(), true)
 		}
 		took(1)
 		if got := took(1); got != 4*time.Second {
 			t.Errorf("1 at the floor took %s", got)
 		}
+		time.Sleep(2 * lately)
 		for range recoverySpan {
-			l.answered(time.Now(), false)
+			l.answered("ListPipelines", time.Now(), false)
 		}
+		if l.rate != 4 {
+			t.Errorf("back at %g a second", l.rate)
+		}
+		l.answered("ListPipelines", time.Now(), true)
+		for range 2 * recoverySpan {
+			l.answered("ListPipelines", time.Now(), false)
+		}
+		if l.rate < 3.5 || l.rate > 3.8 {
+			t.Errorf("after 20 answers at %g a second, where 4 was too much", l.rate)
+		}
+		time.Sleep(2 * lately)
+		l.answered("ListPipelines", time.Now(), false)
 		time.Sleep(time.Hour)
 		if got := took(12); got != time.Second {
 			t.Errorf("recovered: 12 took %s", got)
@@ -71,7 +84,7 @@ func TestBudget(t *testing.T) {
 		if err := NewWriter(r).Delete(WithPurpose(t.Context(), Apply), "web"); err != nil {
 			t.Fatal(err)
 		}
-		r.common.answered(time.Now(), true)
+		r.common.answered("ListPipelines", time.Now(), true)
 		throttled := time.Now()
 		b := r.Budget()
 		if want := (Budget{PerSecond: 3, Burst: 20, Rate: 1.5, Apply: 1, Drift: 3, Executions: 2, Throttled: 1, LastThrottled: throttled}); b != want || b.Sent() != 6 {

@@ -83,6 +83,13 @@ func (h *history) count() int {
 	return h.passes
 }
 
+// made is how many calls were made.
+func (h *history) made() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.calls
+}
+
 // turn lets the repository and the people of a month be those of the month before: what was new has gone, and what was
 // live before is as it was.
 func (w *world) turn() {

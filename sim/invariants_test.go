@@ -70,8 +70,9 @@ func (c *checker) eachChange(do func(w *write)) {
 	}
 }
 
-// happened reports whether a write was made, as far as its process could know at best: it was, or its reply was lost.
-func (w *write) happened() bool { return w.effect != nil || w.ok() || w.status == 0 }
+// happened reports whether a write was made, as far as its process could know at best: it was, or its reply was lost. Of half a
+// reply the status is known.
+func (w *write) happened() bool { return w.effect != nil || w.ok() || w.status == 0 && w.said < 300 }
 
 // fresh reports whether something was read in the attempt that a write belongs to: since the write and the report before
 // it in its region.
@@ -325,7 +326,7 @@ func (c *checker) unseen() {
 			c.fail("I9", w.pipeline, w.sent, "a create though AWS did not say just before that there is none")
 		case w.op != "CreatePipeline" && (!c.fresh(w, s.getAt) || s.doc == nil):
 			c.fail("I9", w.pipeline, w.sent, "%s without a read of its own", w.op)
-		case w.op != "UpdatePipeline" && (w.list.whole == 0 || w.at.Sub(w.list.wholeAt) > 30*time.Minute):
+		case w.op != "UpdatePipeline" && (w.list.whole == 0 || w.at.Sub(w.list.wholeAt) > 2*time.Hour): // a pass can take long where AWS throttles
 			c.fail("I9", w.pipeline, w.sent, "%s without a listing that was whole", w.op)
 		}
 	})
@@ -334,7 +335,7 @@ func (c *checker) unseen() {
 func (c *checker) caps() {
 	creates, updates := map[string]int{}, map[string]int{}
 	c.eachChange(func(w *write) {
-		if w.set == nil {
+		if w.set == nil || !w.happened() {
 			return
 		}
 		switch w.op {
@@ -654,11 +655,11 @@ func (c *checker) fenced() {
 func (c *checker) pages() {
 	pages := map[string]int{}
 	for _, e := range c.events {
-		if e.sent == nil || e.sent.op != "ListPipelines" && e.sent.op != "GetResources" {
+		if e.got == nil || !e.got.ok() || e.got.op != "ListPipelines" && e.got.op != "GetResources" {
 			continue
 		}
-		key := e.proc.name + e.sent.op + e.sent.region
-		if pages[key]++; !bytes.Contains(e.sent.body, []byte("oken\":\"")) {
+		key := e.proc.name + e.got.op + e.got.region
+		if pages[key]++; !bytes.Contains(e.got.body, []byte("oken\":\"")) {
 			pages[key] = 1
 		}
 		if pages[key] > 20 {

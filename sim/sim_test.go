@@ -18,6 +18,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -38,6 +39,13 @@ var (
 	tellFlag     = flag.String("tell", "", "the pipeline to tell of when -seed fails; empty for that of the first violation")
 	stepsFlag    = flag.Int("steps", 40, "how many things happen before the calm")
 )
+
+// A simulation leaves much behind; collecting it less often makes it a quarter faster.
+func init() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(400)
+	}
+}
 
 // watchdog is how long one seed may take in real time. A simulation that hangs burns a processor for ever.
 const watchdog = 2 * time.Minute

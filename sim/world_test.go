@@ -52,6 +52,14 @@ type setup struct {
 	targets  []settings
 	feeds    []feed
 	interval time.Duration // of targets and sources
+	pace     pace
+}
+
+// pace is what a process may ask of AWS, of each in a second; zero values are a configuration that says nothing.
+type pace struct {
+	requests float64
+	burst    int
+	writes   float64
 }
 
 func (s *setup) target(region string) *settings {
@@ -164,7 +172,7 @@ func (w *world) settle() {
 		})
 		w.repos = append(w.repos, r)
 	}
-	common := setup{instance: "plumbline", interval: pick(w, time.Minute, 2*time.Minute, 5*time.Minute)}
+	common := setup{instance: "plumbline", pace: pace{20, 20, 5}, interval: pick(w, time.Minute, 2*time.Minute, 5*time.Minute)}
 	for i, region := range regions {
 		s := settings{
 			name: []string{"eu", "us", "ap"}[i], region: region, account: pick(w, "", account),
@@ -263,7 +271,7 @@ func (w *world) start(i *instance) {
 	for _, t := range s.targets {
 		r, err := live.NewReader(ctx, live.Config{
 			Region: t.region, Account: t.account, EndpointURL: "http://localhost", HTTPClient: client{w.server, p, w.h}, Log: w.logger,
-			Credentials: credentials.NewStaticCredentialsProvider(p.name+"@"+account, canary, ""), RequestsPerSecond: 20, Burst: 20, WritesPerSecond: 5,
+			Credentials: credentials.NewStaticCredentialsProvider(p.name+"@"+account, canary, ""), RequestsPerSecond: s.pace.requests, Burst: s.pace.burst, WritesPerSecond: s.pace.writes,
 		})
 		if err != nil {
 			w.t.Fatal(err)

@@ -31,14 +31,39 @@ func (p *pass) apply(ctx context.Context) {
 			c.Outcome, c.Err = Skipped, err
 			continue
 		}
-		if p.Target.Writer != nil && !p.mayWrite(ctx, c) {
-			continue
-		}
-		p.change(ctx, c)
-		if p.Progress != nil {
+		if p.try(ctx, c) && p.Progress != nil {
 			p.Progress(*c)
 		}
 	}
+}
+
+// try makes a change, if it still may be made, and again where AWS throttles it. It reports whether it came to that.
+func (p *pass) try(ctx context.Context, c *Change) (tried bool) {
+	planned := *c
+	for p.Target.Writer == nil || p.mayWrite(ctx, c) {
+		tried = true
+		if p.change(ctx, c); !p.repeats(ctx, c) {
+			break
+		}
+		*c = planned
+	}
+	return tried
+}
+
+// perseverance is for how long changes that AWS refuses for its limits are made again within a pass, from when none got
+// through any more.
+const perseverance = 2 * time.Minute
+
+// repeats reports whether a change is made again, from its checks on: AWS did not do it, and throttled what was asked.
+func (p *pass) repeats(ctx context.Context, c *Change) bool {
+	if c.Outcome != Failed || live.ClassOf(c.Err) != live.Throttled || isDoubt(c.Err) {
+		p.throttled = time.Time{}
+		return false
+	}
+	if p.throttled.IsZero() {
+		p.throttled = time.Now()
+	}
+	return ctx.Err() == nil && time.Since(p.throttled) < perseverance
 }
 
 // mayWrite makes sure that its source is what the change was planned from, and that it is not too early to try again
@@ -78,7 +103,7 @@ func (p *pass) still(ctx context.Context, c *Change) error {
 	if c.wanted != nil {
 		source = c.wanted.Origin.Snapshot.Source
 	}
-	if p.Moved == nil || time.Since(p.checked[source]) < recheck {
+	if p.Moved == nil || c.Verb != Delete && time.Since(p.checked[source]) < recheck { // what is deleted does not come back by itself
 		return nil
 	}
 	moved, err := p.Moved(ctx, source)
@@ -92,10 +117,9 @@ func (p *pass) still(ctx context.Context, c *Change) error {
 	return nil
 }
 
-// change makes one change. Once it has begun, cancelling does not cut it short: each call has its own limit
+// change makes one change. Once its intent is written down, cancelling does not cut it short: each call has its own limit
 // of time, and half a change is worse than a late one.
 func (p *pass) change(ctx context.Context, c *Change) {
-	ctx = context.WithoutCancel(ctx)
 	started := time.Now()
 	defer func() {
 		if p.Target.Writer != nil {
@@ -106,7 +130,7 @@ func (p *pass) change(ctx context.Context, c *Change) {
 	tags, err := p.check(ctx, c)
 	switch {
 	case err != nil:
-		c.Outcome, c.Err = Failed, err
+		c.fail(ctx, err)
 		return
 	case c.Hold != HoldNone:
 		c.Outcome = Held
@@ -116,12 +140,15 @@ func (p *pass) change(ctx context.Context, c *Change) {
 	case p.Target.Journal == nil:
 		c.Outcome, c.Err = Failed, errors.New("there is no state folder to write down what is about to be done")
 		return
+	case !p.mayWrite(ctx, c): // where AWS throttles, the checks may have taken minutes
+		return
 	}
 	body, err := p.resolve(ctx, c, tags)
 	if err != nil {
-		c.Outcome, c.Err = Failed, err
+		c.fail(ctx, err)
 		return
 	}
+	ctx = context.WithoutCancel(ctx)
 	intent, err := p.Target.Journal.Intend(p.intent(c, tags))
 	if err != nil {
 		c.Outcome, c.Err = Failed, err
@@ -154,6 +181,14 @@ func (p *pass) change(ctx context.Context, c *Change) {
 	if c.Outcome == Applied {
 		p.Log.Info("a change was made", fields...)
 	} // a failure is the report's to tell, once
+}
+
+// fail ends a change before anything was written.
+func (c *Change) fail(ctx context.Context, err error) {
+	c.Outcome, c.Err = Failed, err
+	if ctx.Err() != nil {
+		c.Outcome, c.Err = Skipped, ctx.Err()
+	}
 }
 
 // check looks again, right before the write, at everything that makes it safe: that the pipeline is still

@@ -51,7 +51,7 @@ func (m *Memory) Retry() {
 func (m *Memory) settled(c *Change) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if c.Outcome != Failed {
+	if c.Outcome != Failed || live.ClassOf(c.Err) == live.Throttled { // for which the limiter waits
 		delete(m.failures, c.Pipeline)
 		return
 	}

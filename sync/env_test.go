@@ -374,10 +374,10 @@ func (e *env) checkWrites(in Input, held map[string]Hold, cancels map[string]int
 		if in.Target.Writer == nil || in.Target.Mode == Detect && !asked || in.Target.NoWrite != "" {
 			e.fatal("%s in a pass that may not write", c)
 		}
-		if held[c.name] != HoldNone {
+		if held[c.name] != HoldNone && !c.refused {
 			e.fatal("%s though it is held for %s", c, held[c.name])
 		}
-		if c.op == "Create" || c.op == "Update" || c.op == "Delete" {
+		if (c.op == "Create" || c.op == "Update" || c.op == "Delete") && !c.refused {
 			content[c.name]++
 		}
 		if content[c.name] > 1 {

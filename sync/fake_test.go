@@ -51,6 +51,7 @@ type call struct {
 	absent   bool              // Pipeline said so
 	running  int               // executions that an Update cancels
 	failed   bool
+	refused  bool // for AWS's limits
 }
 
 func (c call) writes() bool {
@@ -101,7 +102,7 @@ func (f *fake) enter(ctx context.Context, c call) (*call, spoiler) {
 	if c.writes() && f.onWrite != nil {
 		f.onWrite(c)
 	}
-	c.failed = s.err != ""
+	c.failed, c.refused = s.err != "", s.err == live.Throttled
 	f.calls = append(f.calls, &c)
 	return &c, s
 }

@@ -109,10 +109,11 @@ func (m *model) editTags(rt *rapid.T) {
 }
 
 func (m *model) lose(rt *rapid.T) {
+	class := rapid.SampledFrom([]live.Class{live.Unavailable, live.Throttled}).Draw(rt, "class")
+	lost := class != live.Throttled // what is refused for a limit is not done
 	m.fake.spoil(spoiler{
-		op:   rapid.SampledFrom([]string{"Create", "Update", "Tag", "Tags", "Pipeline", "Running", "Inventory"}).Draw(rt, "operation"),
-		err:  rapid.SampledFrom([]live.Class{live.Unavailable, live.Throttled}).Draw(rt, "class"),
-		lost: true, done: rapid.Bool().Draw(rt, "done"),
+		op:  rapid.SampledFrom([]string{"Create", "Update", "Tag", "Tags", "Pipeline", "Running", "Inventory"}).Draw(rt, "operation"),
+		err: class, lost: lost, done: lost && rapid.Bool().Draw(rt, "done"),
 	})
 }
 

@@ -79,14 +79,15 @@ var ErrMoved = errors.New("the source has moved since it was read")
 // pass is the state of one call of Pass.
 type pass struct {
 	Input
-	identity live.Identity
-	desired  *Desired
-	listed   map[string]*live.Summary
-	checked  map[string]time.Time // :: source → when it was last found not to have moved; "" for all of them
-	report   *Report
-	vault    vault
-	swept    map[string]bool // what this pass reads of a sweep that is spread
-	early    bool            // it looks ahead: nobody has named the pipelines of Only
+	identity  live.Identity
+	desired   *Desired
+	listed    map[string]*live.Summary
+	checked   map[string]time.Time // :: source → when it was last found not to have moved; "" for all of them
+	report    *Report
+	vault     vault
+	swept     map[string]bool // what this pass reads of a sweep that is spread
+	early     bool            // it looks ahead: nobody has named the pipelines of Only
+	throttled time.Time       // since when no change got through, for AWS's limits; zero where the latest did
 
 	suspensions []journal.Suspension
 	fights      map[string]journal.Fight

@@ -466,9 +466,32 @@ func TestHolds(t *testing.T) {
 	bubble(t, "whether it is busy cannot be seen", func(t *testing.T) {
 		e := applied(t, Apply)
 		e.commit("web.json", web("k2"))
-		e.fake.spoil(spoiler{op: "Running", err: live.Throttled})
+		e.fake.spoil(spoiler{op: "Running", err: live.Unavailable})
 		e.want(e.pass(), "web pending; update git failed")
 		e.wantWrites()
+	})
+	bubble(t, "throttled", func(t *testing.T) {
+		e := applied(t, Apply)
+		e.commit("web.json", web("k2"))
+		for _, op := range []string{"Tags", "Running", "Update"} {
+			e.fake.spoil(spoiler{op: op, err: live.Throttled})
+		}
+		e.want(e.pass(), "web pending; update git applied")
+		e.want(e.pass(), "web synced")
+	})
+	bubble(t, "throttled without an end", func(t *testing.T) {
+		e := applied(t, Apply)
+		e.commit("web.json", web("k2"))
+		start, tries := time.Now(), 0
+		refuse := spoiler{op: "Update", err: live.Throttled}
+		refuse.do = func() { tries++; time.Sleep(30 * time.Second); e.fake.spoil(refuse) }
+		e.fake.spoil(refuse)
+		e.want(e.pass(), "web pending; update git failed")
+		if tries < 3 || tries > 6 || time.Since(start) > perseverance+time.Minute {
+			t.Errorf("%d times in %s", tries, time.Since(start))
+		}
+		e.fake.spoilers = nil
+		e.want(e.pass(), "web pending; update git applied") // at once: for what AWS limits the limiter waits
 	})
 	bubble(t, "moved between plan and write", func(t *testing.T) {
 		e := applied(t, Enforce)
@@ -893,7 +916,7 @@ func testSweep(t *testing.T) {
 	e.want(e.pass(aSweep), "web drifted; update unexplained held:drift")
 
 	e.mode = Enforce
-	e.fake.spoil(spoiler{op: "Update", err: live.Throttled})
+	e.fake.spoil(spoiler{op: "Update", err: live.Denied})
 	e.want(e.pass(aSweep), "web drifted; update unexplained failed") // not written, so nothing can have come back
 	later()
 	e.want(e.pass(aSweep), "web drifted; update unexplained applied")
