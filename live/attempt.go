@@ -48,7 +48,7 @@ func (r *Reader) newRetries(ctx context.Context, op *operation) aws.Retryer {
 	return &retries{
 		RetryerV2: r.retryer, limiter: r.limitersOf(op)[0], operation: op.name,
 		// A call that cannot be called off is not to wait for long, and nobody needs to know at once who did something.
-		patient: ctx.Done() != nil && op.service != trailService,
+		patient: !r.cfg.Hasty && ctx.Done() != nil && op.service != trailService,
 	}
 }
 

@@ -49,6 +49,7 @@ type Config struct {
 		Do(*http.Request) (*http.Response, error)
 	}
 
+	Hasty             bool          // reads that AWS throttles have three attempts, instead of waiting for their turn
 	RequestsPerSecond float64       // to CodePipeline, all attempts together; zero is 3
 	Burst             int           // requests that may be made at once after a calm; zero is 10
 	WritesPerSecond   float64       // of RequestsPerSecond; zero is 1

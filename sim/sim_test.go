@@ -41,10 +41,11 @@ var (
 )
 
 // A simulation leaves much behind; collecting it less often makes it a quarter faster.
-func init() {
+func TestMain(m *testing.M) {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(400)
 	}
+	os.Exit(m.Run())
 }
 
 // watchdog is how long one seed may take in real time. A simulation that hangs burns a processor for ever.

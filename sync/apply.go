@@ -31,18 +31,19 @@ func (p *pass) apply(ctx context.Context) {
 			c.Outcome, c.Err = Skipped, err
 			continue
 		}
-		if p.try(ctx, c) && p.Progress != nil {
+		may := func() bool { return p.Target.Writer == nil || p.mayWrite(ctx, c) }
+		if p.try(ctx, c, may) && p.Progress != nil {
 			p.Progress(*c)
 		}
 	}
 }
 
 // try makes a change, if it still may be made, and again where AWS throttles it. It reports whether it came to that.
-func (p *pass) try(ctx context.Context, c *Change) (tried bool) {
+func (p *pass) try(ctx context.Context, c *Change, may func() bool) (tried bool) {
 	planned := *c
-	for p.Target.Writer == nil || p.mayWrite(ctx, c) {
+	for may() {
 		tried = true
-		if p.change(ctx, c); !p.repeats(ctx, c) {
+		if p.change(ctx, c, may); !p.repeats(ctx, c) {
 			break
 		}
 		*c = planned
@@ -119,7 +120,7 @@ func (p *pass) still(ctx context.Context, c *Change) error {
 
 // change makes one change. Once its intent is written down, cancelling does not cut it short: each call has its own limit
 // of time, and half a change is worse than a late one.
-func (p *pass) change(ctx context.Context, c *Change) {
+func (p *pass) change(ctx context.Context, c *Change, may func() bool) {
 	started := time.Now()
 	defer func() {
 		if p.Target.Writer != nil {
@@ -140,7 +141,7 @@ func (p *pass) change(ctx context.Context, c *Change) {
 	case p.Target.Journal == nil:
 		c.Outcome, c.Err = Failed, errors.New("there is no state folder to write down what is about to be done")
 		return
-	case !p.mayWrite(ctx, c): // where AWS throttles, the checks may have taken minutes
+	case !may(): // where AWS throttles, the checks may have taken minutes
 		return
 	}
 	body, err := p.resolve(ctx, c, tags)

@@ -81,7 +81,7 @@ func (d *doctor) target(ctx context.Context, s *section, t config.Target) {
 func (p *patient) examine(ctx context.Context) (pipelines int, ok bool) {
 	d, t := p.doctor, p.config
 	var err error
-	if p.aws, err = d.reader(ctx, &d.flags, d.cfg, t, readerOptions{observe: p.clock.observe}); err != nil {
+	if p.aws, err = d.reader(ctx, &d.flags, d.cfg, t, readerOptions{observe: p.clock.observe, hasty: true}); err != nil {
 		p.tell("credentials", failure(err))
 		return 0, false
 	}

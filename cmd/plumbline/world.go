@@ -156,13 +156,14 @@ func (a *app) chooseTargets(f *worldFlags, cfg *config.Config) ([]config.Target,
 type readerOptions struct {
 	log     *zap.Logger
 	observe func(live.Attempt)
+	hasty   bool // what AWS throttles fails soon
 }
 
 // reader opens one target for reading.
 func (a *app) reader(ctx context.Context, f *worldFlags, cfg *config.Config, t config.Target, o readerOptions) (*live.Reader, error) {
 	c := live.Config{
 		Region: t.Region, Account: t.Account, Profile: t.Profile, EndpointURL: cfg.AWS.EndpointURL,
-		Credentials: a.credentials, Log: o.log, Observe: o.observe,
+		Credentials: a.credentials, Log: o.log, Observe: o.observe, Hasty: o.hasty,
 		RequestsPerSecond: cfg.AWS.RequestsPerSecond, Burst: cfg.AWS.Burst, WritesPerSecond: cfg.AWS.WritesPerSecond, Timeout: cfg.AWS.Timeout,
 	}
 	if f.profile != "" {
