@@ -142,7 +142,7 @@ func TestFolder(t *testing.T) {
 // TestTrouble takes the repository away in several ways: nothing live changes by it, the daemon says so and stays
 // healthy, and goes on once the repository is back.
 func TestTrouble(t *testing.T) {
-	s := newSite(t, siteConfig)
+	s := besideOthers(t, siteConfig)
 	s.commit([]string{"web", "api"}, "one")
 	s.start()
 	s.eventually("the repository is live", func() bool { return s.isLive("web", "one")() && s.isLive("api", "one")() })
@@ -217,9 +217,10 @@ func TestTrouble(t *testing.T) {
 				return strings.Contains(body, `plumbline_source_up{source="team"} 1`)
 			})
 			s.eventually("all is well again", func() bool {
-				var out bytes.Buffer
-				run(t.Context(), []string{"plan"}, &app{stdout: &out, stderr: &out, getenv: os.Getenv, environ: os.Environ()})
-				return strings.Contains(out.String(), "Plan: nothing to do.")
+				plan := exec.CommandContext(t.Context(), "plumbline", "plan")
+				plan.Dir, plan.Env = s.dir, append(os.Environ(), s.env...)
+				out, _ := plan.CombinedOutput()
+				return bytes.Contains(out, []byte("Plan: nothing to do."))
 			})
 		})
 	}
@@ -230,13 +231,13 @@ func TestTrouble(t *testing.T) {
 // TestTwins lets two daemons of the same name keep the same targets, by mistake: they end in the same state, and
 // no pipeline is written back to an older commit.
 func TestTwins(t *testing.T) {
-	s := newSite(t, siteConfig)
+	s := besideOthers(t, siteConfig)
 	names := []string{"a", "b", "c", "d", "e", "f", "g", "h"}
 	s.commit(names, "k00")
 	s.start()
 	twin := &site{person: s.person, aws: s.aws, url: s.url, repo: s.repo}
 	s.write("twin/plumbline.yaml", strings.NewReplacer("url: repo", "url: "+filepath.Join(s.dir, "repo")).Replace(siteConfig))
-	twin.person = &person{t, filepath.Join(s.dir, "twin")}
+	twin.person = &person{t, filepath.Join(s.dir, "twin"), s.env}
 	twin.start()
 	t.Cleanup(func() { twin.kill(syscall.SIGKILL) })
 	const pushes = 5

@@ -185,7 +185,7 @@ func TestPaused(t *testing.T) {
 	s.start()
 	twin := &site{person: s.person, aws: s.aws, url: s.url, repo: s.repo}
 	s.write("twin/plumbline.yaml", strings.NewReplacer("url: repo", "url: "+filepath.Join(s.dir, "repo")).Replace(config))
-	twin.person = &person{t, filepath.Join(s.dir, "twin")}
+	twin.person = &person{t, filepath.Join(s.dir, "twin"), s.env}
 	twin.start()
 	t.Cleanup(func() { twin.kill(syscall.SIGKILL) })
 	s.eventually("the fleet is live", s.are(names, project(0)))

@@ -22,10 +22,11 @@ import (
 type person struct {
 	t   *testing.T
 	dir string
+	env []string // of processes, besides the test's own
 }
 
 func newPerson(t *testing.T) *person {
-	p := &person{t, t.TempDir()}
+	p := &person{t: t, dir: t.TempDir()}
 	for key, value := range settings(p.dir) {
 		t.Setenv(key, value)
 	}

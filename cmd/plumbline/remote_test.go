@@ -141,7 +141,7 @@ func newKey(t *testing.T) (ssh.Signer, string) {
 // TestSSH follows a repository on an ssh server, which falls silent, and then hangs up on everybody.
 func TestSSH(t *testing.T) {
 	git := needGit(t)
-	s := newSite(t, "")
+	s := besideOthers(t, "")
 	host, _ := newKey(t)
 	user, private := newKey(t)
 	var front atomic.Pointer[func(net.Conn)]
@@ -204,7 +204,7 @@ func TestSSH(t *testing.T) {
 func TestHTTPTrouble(t *testing.T) {
 	git := needGit(t)
 	const oldToken, newToken = "hunter2-old", "hunter2-new"
-	s := newSite(t, "")
+	s := besideOthers(t, "")
 	backend := &cgi.Handler{Path: git, Args: []string{"http-backend"}, Env: []string{"GIT_PROJECT_ROOT=" + s.dir, "GIT_HTTP_EXPORT_ALL=1"}, Stderr: io.Discard}
 	var token atomic.Value
 	token.Store(oldToken)

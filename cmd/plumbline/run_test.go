@@ -47,12 +47,31 @@ log: {format: text}
 `
 
 func newSite(t *testing.T, config string) *site {
-	s := &site{person: newPerson(t), aws: emulator.New(emulator.Options{})}
+	s := siteOf(newPerson(t), config)
+	t.Setenv("AWS_ENDPOINT_URL", s.url)
+	t.Setenv("PLUMBLINE_STATE_DIR", "")
+	return s
+}
+
+// besideOthers makes a site for a test that runs beside others: only its processes have its environment, so commands cannot be
+// run in the test's own.
+func besideOthers(t *testing.T, config string) *site {
+	t.Parallel()
+	p := &person{t: t, dir: t.TempDir()}
+	for key, value := range settings(p.dir) {
+		p.env = append(p.env, key+"="+value)
+	}
+	s := siteOf(p, config)
+	s.env = append(s.env, "AWS_ENDPOINT_URL="+s.url, "PLUMBLINE_STATE_DIR=")
+	return s
+}
+
+func siteOf(p *person, config string) *site {
+	t := p.t
+	s := &site{person: p, aws: emulator.New(emulator.Options{})}
 	server := httptest.NewServer(s.aws)
 	t.Cleanup(server.Close)
 	s.url = server.URL
-	t.Setenv("AWS_ENDPOINT_URL", server.URL)
-	t.Setenv("PLUMBLINE_STATE_DIR", "")
 	s.write("plumbline.yaml", config)
 	var err error
 	if s.repo, err = source.NewScratch(filepath.Join(s.dir, "repo")); err != nil {
@@ -67,7 +86,7 @@ func (s *site) start() {
 	s.t.Helper()
 	args := append(slices.Clone(s.through), "plumbline", "run")
 	s.cmd = exec.CommandContext(s.t.Context(), args[0], args[1:]...)
-	s.cmd.Dir, s.log = s.dir, &watched{}
+	s.cmd.Dir, s.cmd.Env, s.log = s.dir, append(os.Environ(), s.env...), &watched{}
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)
@@ -355,7 +374,7 @@ func TestTerm(t *testing.T) {
 // TestStateComesBack begins with a state folder that cannot be made: the daemon writes nothing, and begins to once the
 // folder can be, with no restart.
 func TestStateComesBack(t *testing.T) {
-	s := newSite(t, siteConfig)
+	s := besideOthers(t, siteConfig)
 	s.write("state", "a file is in the way")
 	s.commit([]string{"web"}, "one")
 	s.start()
