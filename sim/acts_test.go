@@ -441,6 +441,9 @@ func (w *world) rearm() {
 		},
 		"unknownfield": func() { arm(emulator.Fault{Operation: "GetPipeline", Action: "unknown-field"}) },
 		"race": func() {
+			if w.chance(2) {
+				arm(emulator.Fault{Operation: "UpdatePipeline", Action: "version-jump", Probability: .3})
+			}
 			arm(emulator.Fault{Operation: pick(w, "UpdatePipeline", "CreatePipeline", "DeletePipeline", "ListTagsForResource", "GetPipeline", "TagResource"), Action: pick(w, "version-jump", "foreign-create", "foreign-delete", "foreign-retag"), Probability: pick(w, .1, .3)})
 		},
 		"clock": func() { arm(emulator.Fault{Action: "skewed-date", Delay: pick(w, time.Hour, -time.Hour)}) },
