@@ -114,7 +114,7 @@ func TestThrottled(t *testing.T) {
 				settled(t, out)
 				most, refused = max(most, out.took), refused+out.refused
 			}
-			t.Logf("at random, %.0f %% of the calls: %d of %d fleets as wanted, after %s at most, %d calls refused", p*100, seeds, seeds, most.Round(time.Second), refused)
+			t.Logf("figure A1: at random, %.0f %% of the calls: %d of %d fleets as wanted, after %s at most, %d calls refused", p*100, seeds, seeds, most.Round(time.Second), refused)
 		})
 	}
 	for _, rate := range []float64{1, 2, 4} {
@@ -122,7 +122,7 @@ func TestThrottled(t *testing.T) {
 			out := underThrottle(t, 1, fleet, &emulator.Fault{Action: "token-bucket", Rate: rate}, 0)
 			settled(t, out)
 			least := max(free.took, time.Duration((float64(free.passed)-rate)/rate*float64(time.Second))) // it is full at first
-			t.Logf("a bucket of %.0f a second: %s, least possible %s (%.2f times), %d calls refused", rate, out.took.Round(time.Second), least.Round(time.Second), out.took.Seconds()/least.Seconds(), out.refused)
+			t.Logf("figure A1: a bucket of %.0f a second: %s, least possible %s (%.2f times), %d calls refused", rate, out.took.Round(time.Second), least.Round(time.Second), out.took.Seconds()/least.Seconds(), out.refused)
 			if out.took > least*3/2 {
 				t.Errorf("it took %s; %d calls and one write a second take %s at least", out.took, free.passed, least)
 			}
@@ -132,7 +132,7 @@ func TestThrottled(t *testing.T) {
 		const hour = 3600
 		out := underThrottle(t, 1, fleet, &emulator.Fault{Action: "error"}, hour*time.Second)
 		settled(t, out)
-		t.Logf("all throttled for an hour: %.2f calls a second; then %d pipelines within %s, at most %d calls in ten seconds", float64(out.during)/hour, fleet, out.took.Round(time.Second), out.peak)
+		t.Logf("figure A2: all throttled for an hour: %.2f calls a second; then %d pipelines within %s, at most %d calls in ten seconds", float64(out.during)/hour, fleet, out.took.Round(time.Second), out.peak)
 		if out.during > hour/4 || out.peak > 2*30 || out.took > 2*time.Minute { // three calls a second are allowed
 			t.Errorf("%d calls in the hour, %d within ten seconds after it, %s until all was created", out.during, out.peak, out.took)
 		}
