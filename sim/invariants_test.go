@@ -137,7 +137,11 @@ func hasPrefix(tags map[string]string, prefix string) bool {
 
 // recordOf returns the update that a write of tags belongs to, nil for none.
 func (c *checker) recordOf(w *write) *write {
-	if b := w.before; !w.changes() && b != nil && b.proc == w.proc && b.op == "UpdatePipeline" && w.intent != nil && w.intent == b.intent {
+	b := w.before
+	for b != nil && b.op == "UntagResource" { // goes before
+		b = b.before
+	}
+	if !w.changes() && b != nil && b.proc == w.proc && b.op == "UpdatePipeline" && w.intent != nil && w.intent == b.intent {
 		return b
 	}
 	return nil
@@ -148,11 +152,10 @@ func (c *checker) adoption() {
 		if w.op == "CreatePipeline" || w.set == nil || w.sight.tags["plumbline:managed-by"] != "" || c.recordOf(w) != nil || w.sight.tagsAt == 0 {
 			return
 		}
-		same := false // so far as we know
-		if _, l, ok := w.wanted(); ok {
-			_, f, _ := l.commit.wanted(w.pipeline)
-			same = gist([]byte(f.text())) == gist(known(w.sight.doc))
-		}
+		same := slices.ContainsFunc(c.basis(w), func(l seen) bool { // so far as we know
+			_, f, ok := l.commit.wanted(w.pipeline)
+			return ok && gist([]byte(f.text())) == gist(known(w.sight.doc))
+		})
 		switch {
 		case w.op == "DeletePipeline":
 			c.fail("I2", w.pipeline, w.sent, "a pipeline of nobody is deleted")

@@ -112,7 +112,8 @@ func (p *pass) intent(c *Change, tags map[string]string) journal.Entry {
 	e := journal.Entry{
 		Account: c.Account, Region: c.Region, Target: c.Target, Pipeline: c.Pipeline, Operation: string(c.Verb), Cause: string(c.Cause), By: p.By,
 		Base: c.base.Version, Previous: c.base.Declaration, Tags: tags, Reason: c.why,
-		Reverts: p.By == journal.Daemon && (c.Cause == CauseDrift || c.Cause == CauseUnexplained),
+		// Where the record cannot be brought up to date, a revert looks as if git had moved too.
+		Reverts: p.By == journal.Daemon && (c.Cause == CauseDrift || c.Cause == CauseUnexplained || c.Cause == CauseBoth),
 	}
 	if asked, ok := p.Asked[c.Pipeline]; ok {
 		e.By, e.Reason, e.Reverts = asked.By, asked.Reason, false

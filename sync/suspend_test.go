@@ -178,6 +178,18 @@ func TestFight(t *testing.T) {
 		e.commit("web.json", web("k2"))
 		e.want(e.pass(byDaemon), "web drifted; update git+drift applied")
 	})
+	bubble(t, "while tags cannot be written", func(t *testing.T) { // found by the simulation, seed 1402623534
+		e := applied(t, Enforce)
+		e.commit("web.json", web("k2"))
+		for range 3 {
+			e.fake.put(web("by hand"))
+			e.fake.spoil(spoiler{op: "Tag", err: live.Denied})
+			e.want(e.pass(byDaemon), "web drifted; update git+drift applied")
+			time.Sleep(5 * time.Minute)
+		}
+		e.fake.put(web("by hand"))
+		e.want(e.pass(byDaemon), "web drifted; update git+drift held:fight")
+	})
 	bubble(t, "a commit of another file", func(t *testing.T) {
 		e := begin(t)
 		e.commit("api.json", doc{name: "api", key: "k"}.String())

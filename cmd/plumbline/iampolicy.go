@@ -233,7 +233,3 @@ func (a *app) iamNotes(id *identity) {
 		a.note("%s: the policy has %d characters, and a managed policy may have %d; name the roles by a pattern with --pass-role, or give each region a role of its own", id.Name, n, maxManagedPolicy)
 	}
 }
-
-func (a *app) note(format string, args ...any) {
-	fmt.Fprintf(a.stderr, "plumbline: note: %s\n", printable(fmt.Sprintf(format, args...)))
-}
