@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	stdsync "sync"
 	"sync/atomic"
@@ -254,6 +255,69 @@ func TestLoopSlowTarget(t *testing.T) {
 		}
 		e.want(reports[0], "web synced")
 	})
+}
+
+// TestLoopSlowSource lets one source stall in every request, as long as a fetch may: commits of the other are applied as soon
+// as without it.
+func TestLoopSlowSource(t *testing.T) {
+	slowest := func(stall time.Duration) (most time.Duration) {
+		synctest.Test(t, func(t *testing.T) {
+			e := newEnv(t, Apply)
+			e.commit("web.json", web("k0"))
+			other := newEnv(t, Apply).repo
+			other.name = "apps"
+			other.commit(map[string]string{"api.json": doc{name: "api", key: "k0"}.String()})
+			l := &looped{env: e, source: &fakeSource{repo: e.repo}}
+			slow := &stalling{fakeSource: &fakeSource{repo: other}}
+			l.loop = NewLoop(LoopConfig{
+				Instance: "plumbline", Feeds: []Feed{{Source: l.source, Interval: time.Minute}, {Source: slow, Interval: time.Minute}},
+				Targets: []Target{e.input().Target}, Interval: time.Minute, Sweep: time.Hour,
+			})
+			ctx, cancel := context.WithCancel(t.Context())
+			done := make(chan struct{})
+			go func() { l.loop.Run(ctx); close(done) }()
+			defer func() { cancel(); <-done }()
+			time.Sleep(3 * time.Minute)
+			slow.stall.Store(int64(stall))
+			for i := range 20 {
+				time.Sleep(time.Duration(i) * 17 * time.Second)
+				start, key := time.Now(), fmt.Sprint("k", i+1)
+				l.push(web(key), true)
+				for l.live() != key {
+					time.Sleep(10 * time.Millisecond)
+					if time.Since(start) > time.Hour {
+						t.Fatalf("%s is not live after an hour", key)
+					}
+				}
+				most = max(most, time.Since(start))
+			}
+		})
+		return most
+	}
+	without, with := slowest(0), slowest(5*time.Minute)
+	t.Logf("figure G2: from push to applied at most %s, and %s beside a source that stalls for five minutes", without, with)
+	if with > without+time.Second { // which is how long a look waits after the one before
+		t.Errorf("a source that stalls makes the other's commits late: %s instead of %s", with, without)
+	}
+}
+
+// stalling answers nothing for so long, and then that it cannot be read.
+type stalling struct {
+	*fakeSource
+	stall atomic.Int64
+}
+
+func (s *stalling) Head(ctx context.Context) (string, error) {
+	stall := time.Duration(s.stall.Load())
+	if stall == 0 {
+		return s.fakeSource.Head(ctx)
+	}
+	select {
+	case <-ctx.Done():
+		return "", ctx.Err()
+	case <-time.After(stall):
+		return "", errors.New("it said nothing")
+	}
 }
 
 // hanging never answers a listing.
