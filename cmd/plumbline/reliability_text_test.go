@@ -24,7 +24,7 @@ is of the run described here, and of no other: faults of time and chance depend 
 own shows how many cases it has. The goals are of the project's plan; those of speed are in [performance.md](performance.md).
 
 ` + "```sh" + `
-.ci/reliability          # about an hour on two processors, without anything else on them
+.ci/reliability          # an hour and a half on two processors, without anything else on them
 .ci/reliability 1h       # the same with an hour for each fuzz target
 ` + "```" + `
 
