@@ -3,6 +3,7 @@ package sim
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -612,20 +613,24 @@ func (c *checker) fights() {
 		*instance
 		place
 	}
-	written, times := map[of]string{}, map[of][]time.Time{}
+	written, said, times := map[of]string{}, map[of]string{}, map[of][]time.Time{}
 	for _, w := range c.writes {
 		f := w.effect
 		if f == nil || !w.changes() || w.proc.of.lost {
 			continue
 		}
 		p := of{w.proc.of, place{w.region, w.pipeline}}
-		now := gist(f.After.Declaration)
-		if written[p] == now && gist(f.Before.Declaration) != now {
+		now, file := gist(f.After.Declaration), "" // of which another commit ends a fight
+		if _, l, ok := w.wanted(); ok {
+			_, wanted, _ := l.commit.wanted(w.pipeline)
+			file = fmt.Sprint(wanted)
+		}
+		if written[p] == now && said[p] == file && gist(f.Before.Declaration) != now {
 			times[p] = append(times[p], w.at)
 		} else {
 			times[p] = nil
 		}
-		written[p] = now
+		written[p], said[p] = now, file
 		// Of a write whose reply was lost, or whose process died, nobody knows, so it is not counted.
 		if n := len(times[p]); n > 5 && w.at.Sub(times[p][n-6]) < 30*time.Minute {
 			c.fail("I31", w.pipeline, w.sent, "the same is put back six times within half an hour")
