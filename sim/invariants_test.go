@@ -106,6 +106,26 @@ func (w *write) wanted() (source string, latest seen, ok bool) {
 	return "", seen{}, false
 }
 
+// files is what the latest looks of a write show of its pipeline.
+func (w *write) files() string {
+	var found []string
+	for source, looks := range w.looks {
+		for _, l := range slices.Backward(looks) {
+			if l.commit == nil || !l.whole {
+				continue
+			}
+			for path, f := range l.commit.files {
+				if f.name == w.pipeline {
+					found = append(found, fmt.Sprint(source, path, f.text()))
+				}
+			}
+			break
+		}
+	}
+	slices.Sort(found)
+	return strings.Join(found, "\n")
+}
+
 func (c *checker) ownership() {
 	c.each(func(w *write) {
 		if w.op == "CreatePipeline" {
@@ -620,11 +640,7 @@ func (c *checker) fights() {
 			continue
 		}
 		p := of{w.proc.of, place{w.region, w.pipeline}}
-		now, file := gist(f.After.Declaration), "" // of which another commit ends a fight
-		if _, l, ok := w.wanted(); ok {
-			_, wanted, _ := l.commit.wanted(w.pipeline)
-			file = fmt.Sprint(wanted)
-		}
+		now, file := gist(f.After.Declaration), w.files() // another commit of the file ends a fight
 		if written[p] == now && said[p] == file && gist(f.Before.Declaration) != now {
 			times[p] = append(times[p], w.at)
 		} else {
