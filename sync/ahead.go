@@ -3,6 +3,7 @@ package sync
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"maps"
 	"reflect"
 	"slices"
@@ -144,9 +145,14 @@ func (r *Report) include(first *Report) {
 		if c.At.IsZero() {
 			continue // the pass has planned it again
 		}
-		if i := slices.IndexFunc(r.Changes, func(d Change) bool { return d.Pipeline == c.Pipeline }); i >= 0 {
+		switch i := slices.IndexFunc(r.Changes, func(d Change) bool { return d.Pipeline == c.Pipeline }); {
+		case i >= 0 && !r.Changes[i].At.IsZero(): // somebody was there in between, and what was overwritten of theirs has to be told
+			again := &r.Changes[i]
+			again.Notes = slices.Concat(c.Notes, []string{fmt.Sprintf("moments before, the %s was %s (version %d)", c.Verb, c.Outcome, c.version)}, again.Notes)
+			continue
+		case i >= 0:
 			r.Changes[i] = c
-		} else {
+		default:
 			r.Changes = append(r.Changes, c)
 		}
 		was := slices.IndexFunc(first.Pipelines, func(s State) bool { return s.Name == c.Pipeline })

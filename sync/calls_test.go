@@ -3,6 +3,7 @@ package sync
 import (
 	"fmt"
 	"maps"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -223,6 +224,25 @@ func (r *Report) state(name string) (s State) {
 		}
 	}
 	return s
+}
+
+// TestAheadAndAgain: somebody writes between what is made ahead and the pass after it, and again in the moment of the update that
+// puts that back. The report tells of both updates, and whose work was overwritten. (Found by the simulation, seed 3972061672.)
+func TestAheadAndAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := applied(t, Enforce)
+		passes(e.ctx, e.input())
+		e.commit("web.json", web("k2"))
+		e.fake.spoil(spoiler{op: "Inventory", do: func() {
+			e.fake.put(web("by hand"))
+			e.fake.spoil(spoiler{op: "Update", do: func() { e.fake.put(web("by magic")) }})
+		}})
+		r := passes(e.ctx, e.input())
+		e.want(r, "web drifted; update drift applied")
+		if notes := strings.Join(r.Changes[0].Notes, "\n"); !strings.Contains(notes, "the update was applied (version 2)") || !strings.Contains(notes, "somebody else wrote in the same moment") {
+			t.Errorf("the notes are %q", notes)
+		}
+	})
 }
 
 // TestAhead: what a commit changed is live before anything is listed, on the same conditions as ever.
