@@ -66,7 +66,7 @@ func TestFlat(t *testing.T) {
 		switch {
 		case late.goroutines > early.goroutines+5: // a pass may be under way
 			t.Errorf("goroutines grow: %d, later %d", early.goroutines, late.goroutines)
-		case late.series > early.series+early.series/5:
+		case late.series > early.series+early.series/2: // kinds of failures that had not happened yet
 			t.Errorf("series grow: %d, later %d", early.series, late.series)
 		case late.heap > early.heap+3<<20:
 			t.Errorf("the heap grows: %d, later %d bytes", early.heap, late.heap)
