@@ -29,10 +29,10 @@ func newRetryer() *retry.Standard {
 	})
 }
 
-// perseverance is for how long a read that AWS throttles is tried again. It is counted for each operation, from when its
+// Perseverance is for how long a read that AWS throttles is tried again. It is counted for each operation, from when its
 // latest calls were throttled and none was answered: where nothing gets through any more, one call waits so long and the
 // others fail at once, and where something does, all get their turn.
-const perseverance = 2 * time.Minute
+const Perseverance = 2 * time.Minute
 
 // retries are those of one read. Being throttled is no failure of it, but a turn that came too early: the SDK's quota and
 // its three attempts, which a fleet uses up within seconds, are for everything else.
@@ -55,7 +55,7 @@ func (r *Reader) newRetries(ctx context.Context, op *operation) aws.Retryer {
 func (*retries) MaxAttempts() int { return 0 } // as many as are worth it
 
 func (r *retries) persist(err error) bool {
-	return r.patient && classify(err) == Throttled && r.limiter.throttledFor(r.operation) < perseverance
+	return r.patient && classify(err) == Throttled && r.limiter.throttledFor(r.operation) < Perseverance
 }
 
 // IsErrorRetryable is asked once for each attempt that fails.

@@ -51,11 +51,8 @@ func (p *pass) try(ctx context.Context, c *Change, may func() bool) (tried bool)
 	return tried
 }
 
-// perseverance is for how long changes that AWS refuses for its limits are made again within a pass, from when none got
-// through any more.
-const perseverance = 2 * time.Minute
-
-// repeats reports whether a change is made again, from its checks on: AWS did not do it, and throttled what was asked.
+// repeats reports whether a change is made again, from its checks on: AWS did not do it, and throttled what was asked. It ends as
+// for reads, when no change got through for so long.
 func (p *pass) repeats(ctx context.Context, c *Change) bool {
 	if c.Outcome != Failed || live.ClassOf(c.Err) != live.Throttled || isDoubt(c.Err) {
 		p.throttled = time.Time{}
@@ -64,7 +61,7 @@ func (p *pass) repeats(ctx context.Context, c *Change) bool {
 	if p.throttled.IsZero() {
 		p.throttled = time.Now()
 	}
-	return ctx.Err() == nil && time.Since(p.throttled) < perseverance
+	return ctx.Err() == nil && time.Since(p.throttled) < live.Perseverance
 }
 
 // mayWrite makes sure that its source is what the change was planned from, and that it is not too early to try again
