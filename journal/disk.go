@@ -6,11 +6,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 )
 
-// Disk is the file system that a journal is kept on. What was synced is there after a loss of power, and so are the
-// names of a folder that was. A test has one that forgets everything else.
+// Disk is the file system that a journal is kept on, and the clock of its machine. What was synced is there after a loss
+// of power, and so are the names of a folder that was. A test has one that forgets everything else, and whose clock jumps.
 type Disk interface {
+	Now() time.Time
 	MkdirAll(dir string) error
 	Open(name string) (DiskFile, error)
 	Append(name string) (DiskFile, error)             // made if need be; each Write goes to the end
@@ -34,6 +36,7 @@ type DiskFile interface {
 // machine is the Disk of the operating system.
 type machine struct{}
 
+func (machine) Now() time.Time                        { return time.Now() }
 func (machine) MkdirAll(dir string) error             { return os.MkdirAll(dir, 0o700) }
 func (machine) Open(name string) (DiskFile, error)    { return opened(os.Open(name)) }
 func (machine) Stat(name string) (fs.FileInfo, error) { return os.Stat(name) }

@@ -9,7 +9,6 @@ import (
 	"hash/crc32"
 	"io"
 	"path/filepath"
-	"time"
 
 	"github.com/plumbline/plumbline/pipeline"
 )
@@ -129,7 +128,7 @@ func (j *Journal) compact() (size int64, err error) {
 
 // copyKept copies the lines that a rewriting keeps, as they are.
 func (j *Journal) copyKept(w io.Writer, old *bufio.Reader) (size int64, err error) {
-	line, err := encode(Entry{Time: j.since, Operation: begin})
+	line, err := encode(Entry{Time: j.wall().Add(-j.steady().Sub(j.since)).UTC(), Operation: begin})
 	if err != nil {
 		return 0, err
 	}
@@ -141,11 +140,11 @@ func (j *Journal) copyKept(w io.Writer, old *bufio.Reader) (size int64, err erro
 	if err := put(line); err != nil {
 		return size, err
 	}
-	matters, place, now := j.matters(), int64(0), time.Now()
+	matters, place := j.matters(), int64(0)
 	return size, linesOf(old, func(line []byte) error {
 		place += int64(len(line))
 		e, _, ok := decodeBare(line)
-		fresh := place > j.size-keepSize && now.Sub(e.Time) < keepTime || e.isWord() && now.Sub(e.Time) < day // else reverts of today would count again
+		fresh := place > j.size-keepSize && j.age(e.Time) < keepTime || e.isWord() && j.age(e.Time) < day // else reverts of today would count again
 		if !ok || e.Operation == begin || !fresh && !matters[mark{e.ID, e.Outcome != ""}] {
 			return nil
 		}
@@ -166,7 +165,7 @@ type mark struct {
 func (j *Journal) matters() map[mark]bool {
 	kept := map[mark]bool{}
 	for _, o := range j.recent {
-		kept[mark{o.id, true}] = time.Since(o.at) < day
+		kept[mark{o.id, true}] = j.steady().Sub(o.at) < day
 	}
 	for _, s := range j.latest { // no entry has the id 0
 		kept[mark{s.intent, false}], kept[mark{s.outcome, true}], kept[mark{s.applied, true}] = true, true, true
@@ -175,7 +174,7 @@ func (j *Journal) matters() map[mark]bool {
 		kept[mark{id, false}] = true
 	}
 	for _, s := range j.suspended {
-		kept[mark{s.id, false}] = s.Covers(s.Target, s.Pipeline, time.Now())
+		kept[mark{s.id, false}] = s.Until.IsZero() || j.age(s.Until) < day // a clock that was ahead may go back
 	}
 	for _, s := range j.struggles {
 		for _, id := range s.ids {

@@ -81,6 +81,7 @@ const (
 type Journal struct {
 	path string
 	disk Disk
+	clock
 
 	mu     sync.Mutex
 	file   DiskFile // nil: it is only read
@@ -88,9 +89,9 @@ type Journal struct {
 	limit  int64    // at which it is rewritten
 	next   int64
 	latest map[string]*standing // :: account/region/name → what its latest entries say
-	since  time.Time            // from when on nothing is missing
+	since  time.Time            // from when on nothing is missing, by the steady clock
 	recent []outcome            // those of the last day, oldest first, and some that are older
-	open   map[int64]Entry      // :: id → an intent that has no outcome, without the definition before it
+	open   map[int64]pending    // :: id → an intent that has no outcome
 	torn   bool                 // the file ends in the middle of a line
 
 	suspended map[scope]Suspension
@@ -99,28 +100,33 @@ type Journal struct {
 
 // standing is what is remembered of the entries of one pipeline. A fleet has thousands, so it is little.
 type standing struct {
-	account, region, operation string // of the latest intent
-	intent                     int64  // its id; 0 for none
-	intended                   time.Time
-	outcome, applied           int64 // the ids of the latest outcome, and of the latest that is applied
-	live                       bool  // by the latter there is a pipeline
+	intent           int64 // the id of the latest; 0 for none
+	intended         time.Time
+	outcome, applied int64 // the ids of the latest outcome, and of the latest that is applied
+	live             bool  // by the latter there is a pipeline
+}
+
+// pending is an intent without the definition before it.
+type pending struct {
+	Entry
+	at time.Time // by the steady clock
 }
 
 // outcome is what is counted.
 type outcome struct {
 	id                         int64
-	at                         time.Time
+	at                         time.Time // by the steady clock
 	account, region, operation string
 	failed                     bool
 }
 
 func at(disk Disk, dir string) *Journal {
-	return (&Journal{path: filepath.Join(dir, "journal.log"), disk: disk, next: 1}).forget()
+	return (&Journal{path: filepath.Join(dir, "journal.log"), disk: disk, clock: startClock(disk), next: 1}).forget()
 }
 
 // forget makes the memory that of an empty file.
 func (j *Journal) forget() *Journal {
-	j.latest, j.recent, j.since, j.open = map[string]*standing{}, nil, time.Time{}, map[int64]Entry{}
+	j.latest, j.recent, j.since, j.open = map[string]*standing{}, nil, time.Time{}, map[int64]pending{}
 	j.suspended, j.struggles = map[scope]Suspension{}, map[string]struggle{}
 	return j
 }
@@ -152,7 +158,7 @@ func OpenOn(disk Disk, dir string) (*Journal, error) {
 		return nil, errors.Join(err, j.file.Close())
 	}
 	if j.since.IsZero() {
-		if err := j.appendLocked(Entry{Time: time.Now().UTC(), Operation: begin}); err != nil {
+		if err := j.appendLocked(Entry{Time: j.wall().UTC(), Operation: begin}); err != nil {
 			return nil, errors.Join(err, j.file.Close())
 		}
 	}
@@ -189,7 +195,7 @@ func (j *Journal) refreshLocked() error {
 	if j.size, err = j.read(); err != nil || !j.since.IsZero() {
 		return err
 	}
-	return j.appendLocked(Entry{Time: time.Now().UTC(), Operation: begin})
+	return j.appendLocked(Entry{Time: j.wall().UTC(), Operation: begin})
 }
 
 func (j *Journal) openLocked() error {
@@ -252,8 +258,9 @@ func (j *Journal) Intend(e Entry) (Entry, error) {
 // numberLocked gives an entry its id and its time. Other processes may write here too, so the id is not just the next
 // number.
 func (j *Journal) numberLocked(e Entry) Entry {
-	j.next = max(j.next, time.Now().UnixNano())
-	e.ID, e.Time, e.Outcome = j.next, time.Now().UTC(), ""
+	now := j.wall()
+	j.next = max(j.next, now.UnixNano())
+	e.ID, e.Time, e.Outcome = j.next, now.UTC(), ""
 	j.next++
 	return e
 }
@@ -261,7 +268,7 @@ func (j *Journal) numberLocked(e Entry) Entry {
 // Conclude records what came of an intent.
 func (j *Journal) Conclude(intent Entry, outcome string, version int64, cause error) error {
 	e := intent
-	e.Time, e.Outcome, e.Version, e.Previous, e.Tags, e.Edits = time.Now().UTC(), outcome, version, nil, nil, nil
+	e.Time, e.Outcome, e.Version, e.Previous, e.Tags, e.Edits = j.wall().UTC(), outcome, version, nil, nil, nil
 	if cause != nil {
 		e.Error = cause.Error()
 	}
@@ -285,37 +292,36 @@ func (j *Journal) KnowsLive(account, region, name string) bool {
 
 // Count returns how many calls of an operation are known to have happened, or may have, in a target within the
 // last 24 hours. It is not known (false) for a journal that has not been kept for so long: the volume is new,
-// or was lost.
+// or was lost. A clock that jumps ends no day early.
 func (j *Journal) Count(account, region, operation string) (n int, known bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if err := j.refreshLocked(); err != nil {
 		return 0, false
 	}
-	now := time.Now()
+	now := j.steady()
 	for _, o := range j.recent {
 		if o.account == account && o.region == region && o.operation == operation && !o.failed && now.Sub(o.at) < day {
 			n++
 		}
 	}
-	for _, s := range j.latest {
-		// An intent without an outcome is a call that a crash may have cut short or not.
-		if s.account == account && s.region == region && s.operation == operation && s.intent > s.outcome && now.Sub(s.intended) < day {
+	for _, e := range j.open { // calls that a crash may have cut short or not
+		if e.Account == account && e.Region == region && e.Operation == operation && now.Sub(e.at) < day {
 			n++
 		}
 	}
 	return n, !j.since.IsZero() && now.Sub(j.since) >= day
 }
 
-// Open returns the intents of a target that have no outcome though they are older than a time: the process that was
+// Open returns the intents of a target that have no outcome though they are at least so old: the process that was
 // about to carry them out has ended meanwhile.
-func (j *Journal) Open(account, region string, before time.Time) []Entry {
+func (j *Journal) Open(account, region string, age time.Duration) []Entry {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	var open []Entry
 	for _, e := range j.open {
-		if e.Account == account && e.Region == region && e.Time.Before(before) {
-			open = append(open, e)
+		if e.Account == account && e.Region == region && j.steady().Sub(e.at) >= age {
+			open = append(open, e.Entry)
 		}
 	}
 	slices.SortFunc(open, func(a, b Entry) int { return cmp.Compare(a.ID, b.ID) })
@@ -406,9 +412,10 @@ func (j *Journal) putLocked(line []byte) error {
 }
 
 func (j *Journal) note(e Entry) {
+	at := j.place(e.Time)
 	if e.Operation == begin {
 		if j.since.IsZero() {
-			j.since = e.Time
+			j.since = at
 		}
 		return
 	}
@@ -424,16 +431,15 @@ func (j *Journal) note(e Entry) {
 		j.latest[k] = known
 	}
 	if e.Outcome == "" {
-		known.account, known.region, known.operation = e.Account, e.Region, e.Operation
 		known.intent, known.intended = e.ID, e.Time
 		e.Previous, e.Edits = nil, nil
-		j.open[e.ID] = e
+		j.open[e.ID] = pending{e, at}
 		return
 	}
 	if len(j.recent) == cap(j.recent) { // seldom, so that reading a journal takes time in proportion to its length
-		j.recent = slices.DeleteFunc(j.recent, func(old outcome) bool { return e.Time.Sub(old.at) >= day })
+		j.recent = slices.DeleteFunc(j.recent, func(old outcome) bool { return at.Sub(old.at) >= day })
 	}
-	j.recent = append(j.recent, outcome{e.ID, e.Time, e.Account, e.Region, e.Operation, e.Outcome == Failed})
+	j.recent = append(j.recent, outcome{e.ID, at, e.Account, e.Region, e.Operation, e.Outcome == Failed})
 	known.outcome = e.ID
 	delete(j.open, e.ID)
 	if e.Outcome == Applied {

@@ -70,7 +70,7 @@ func (j *Journal) Suspensions() ([]Suspension, error) {
 	err := j.refreshLocked()
 	var all []Suspension
 	for _, s := range j.suspended {
-		if s.Covers(s.Target, s.Pipeline, time.Now()) {
+		if s.Covers(s.Target, s.Pipeline, j.wall()) {
 			all = append(all, s)
 		}
 	}

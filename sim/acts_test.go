@@ -18,7 +18,7 @@ var families = []string{
 	"throttle", "lost", "errors", "slow", "badreply", "pages", "stale", "denied", "unknownfield", "race", // replies of AWS
 	"drift", "owners", "fight", "executions", "clock", // other people, and AWS itself
 	"remove", "rename", "broken", "empty", "unreadable", "rewrite", "mass", "secrets", // the repository
-	"crash", "lostreply", "lost-state", "full", "two", "config", "suspend", "prune", "fence", // our side
+	"crash", "lostreply", "lost-state", "full", "two", "config", "suspend", "prune", "fence", "jump", // our side
 }
 
 func sortedPaths(files map[string]file) []string { return slices.Sorted(maps.Keys(files)) }
@@ -44,7 +44,7 @@ func (w *world) act() {
 		{"empty", 2, w.emptyRepo}, {"unreadable", 3, w.unreadable}, {"rewrite", 2, w.rewriteRepo},
 		{"drift", 5, w.personEdits}, {"owners", 4, w.personRetags}, {"fight", 2, w.fight}, {"unknownfield", 2, w.personAddsField}, {"executions", 4, w.startExecution},
 		{"crash", 5, w.crash}, {"lost-state", 3, w.crash}, {"full", 2, w.fillDisk}, {"config", 2, w.reconfigure}, {"fence", 2, w.refence}, {"suspend", 3, w.suspend},
-		{"clock", 1, w.moveClock}, {"", 4, w.rearm},
+		{"clock", 1, w.moveClock}, {"jump", 3, w.jumpClock}, {"", 4, w.rearm},
 	}
 	sum := 0
 	for _, d := range deeds {
@@ -367,7 +367,7 @@ func (w *world) suspend() {
 		return
 	}
 	s := journal.Suspension{Target: t.name, Pipeline: name, By: "ann", Reason: "a freeze"}
-	if w.chance(2) {
+	if w.chance(2) && !w.on["jump"] { // a clock that jumps ends it when it likes
 		s.Until = time.Now().Add(freeze)
 	}
 	err := i.journal.Suspend(s)
@@ -379,6 +379,16 @@ func (w *world) moveClock() {
 	defer w.skewLock.Unlock()
 	w.skew = pick(w, 0, time.Second, -time.Minute, time.Hour)
 	w.h.note("AWS's clock is off by %s", w.skew)
+}
+
+// jumpClock sets the clock of a machine, back or forth, or right.
+func (w *world) jumpClock() {
+	i := w.someInstance()
+	i.disk.mu.Lock()
+	defer i.disk.mu.Unlock()
+	const year = 365 * 24 * time.Hour
+	i.disk.ahead = pick(w, 0, time.Second, -time.Second, time.Hour, -time.Hour, 25*time.Hour, -25*time.Hour, year, -year, 10*year, -10*year)
+	w.h.note("the clock of %s is off by %s", i.id, i.disk.ahead)
 }
 
 // rearm makes other faults strike than before.

@@ -386,7 +386,7 @@ func (w *world) calm() {
 	}
 	for _, i := range w.all {
 		i.disk.mu.Lock()
-		i.disk.full = false
+		i.disk.full, i.disk.ahead = false, 0
 		i.disk.mu.Unlock()
 		if i.proc != nil {
 			i.proc.killAfter(0)

@@ -146,7 +146,7 @@ func (p *pass) conclude() {
 	if p.Target.Writer == nil || p.Target.Journal == nil {
 		return
 	}
-	for _, e := range p.Target.Journal.Open(p.identity.Account, p.Target.Region, p.report.Started.Add(-settle)) {
+	for _, e := range p.Target.Journal.Open(p.identity.Account, p.Target.Region, settle+time.Since(p.report.Started)) {
 		i := slices.IndexFunc(p.report.Pipelines, func(s State) bool { return s.Name == e.Pipeline })
 		if i >= 0 && p.report.Pipelines[i].Status == StatusUnknown || i < 0 && len(p.Only) > 0 {
 			continue
