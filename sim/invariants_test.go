@@ -30,7 +30,7 @@ var invariants = []invariant{
 	{"I3", "nothing is deleted where prune is off", (*checker).pruneOff},
 	{"I4", "deletes stay within their cap, also over 24 hours", (*checker).deleteCap},
 	{"I5", "the last pipeline of a target, and all of a source, are not deleted", (*checker).lastOne},
-	{"I6", "a delete has its grace and its history behind it", (*checker).evidence},
+	{"I6", "a delete has its grace and its history behind it, and what took its place is there", (*checker).evidence},
 	{"I7", "a broken file changes nothing, and nothing of its source is deleted", (*checker).broken},
 	{"I8", "a source that cannot be read changes nothing", (*checker).unread},
 	{"I9", "what cannot be seen is neither created nor deleted, and an update has its own fresh read", (*checker).unseen},
@@ -253,7 +253,7 @@ func (c *checker) evidence() {
 		if w.op != "DeletePipeline" || w.set == nil {
 			return
 		}
-		source, _, _ := strings.Cut(w.sight.tags["plumbline:source"], ":")
+		source, path, _ := strings.Cut(w.sight.tags["plumbline:source"], ":")
 		var since, latest seen
 		for _, l := range w.looks[source] {
 			switch {
@@ -277,6 +277,13 @@ func (c *checker) evidence() {
 			c.fail("I6", w.pipeline, w.sent, "a delete though the source was asked %s ago", w.at.Sub(latest.at))
 		case len(record) != 5 || !latest.commit.has(record[3]):
 			c.fail("I6", w.pipeline, w.sent, "a delete though the history does not have the commit of its record: %v", record)
+		default:
+			f, there := latest.commit.files[path]
+			now := place{w.region, f.name}
+			feed := w.view.setup.feed(source)
+			if there && f.broken == "" && feed != nil && feed.mayTouch(w.set.name) && w.ours[now] == 0 && c.hands[now] == 0 {
+				c.fail("I6", w.pipeline, w.sent, "a delete though %s stands for %s now, which is not there yet", path, f.name)
+			}
 		}
 	})
 }

@@ -179,6 +179,18 @@ func renamed(head *commit, path string) bool {
 	return false
 }
 
+// awaited reports whether the file of an ownership tag wants a pipeline that is not there, or not ours.
+func (s settlement) awaited(tag string) bool {
+	source, path, _ := strings.Cut(tag, ":")
+	feed := s.v.setup.feed(source)
+	if feed == nil {
+		return false
+	}
+	f, there := feed.repo.head().files[path]
+	truth, live := s.c.truth[place{s.t.region, f.name}]
+	return there && !(live && s.c.ours(s.v, truth.Tags))
+}
+
 // extra looks at what is ours and wanted by no file.
 func (s settlement) extra() (open []violation) {
 	for p, truth := range s.c.truth {
@@ -199,6 +211,7 @@ func (s settlement) extra() (open []violation) {
 		case x == nil || x.Verb != sync.Delete:
 			open = append(open, s.bad(p.name, "no file wants it, and the report says %q", s.status(p.name)))
 		case x.Hold == sync.HoldPolicy && (!s.t.prune || s.t.mode == sync.Detect || s.t.readOnly):
+		case x.Hold == sync.HoldPolicy && s.awaited(truth.Tags["plumbline:source"]): // why the new one is not there is told of that
 		case x.Hold == sync.HoldLimit: // a person is to look; that deletes wait too often is no damage
 		case x.Hold == sync.HoldValidation && broken:
 		case x.Hold == sync.HoldSuspended && s.c.suspended(s.in, s.t.name, p.name, len(s.c.events), s.r.Finished):

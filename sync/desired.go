@@ -1,6 +1,7 @@
 package sync
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"runtime"
@@ -334,20 +335,41 @@ func (d *Desired) note(o *Origin, path string, problems []pipeline.Problem) {
 	}
 }
 
-// hold holds a name that several files claim: neither order nor chance may decide which of them is live.
+// hold holds a name that several files claim: neither order nor chance may decide which of them is live, nor what is told.
 func (d *Desired) hold(name string, claims []*Wanted) {
+	shown := func(w *Wanted) string { return w.Origin.Prefix + w.Path }
+	slices.SortFunc(claims, func(a, b *Wanted) int {
+		return cmp.Or(cmp.Compare(shown(a), shown(b)), cmp.Compare(a.Origin.Snapshot.Source, b.Origin.Snapshot.Source))
+	})
+	first := claims[0]
+	d.Wanted[name] = first
 	for i, c := range claims {
-		other := claims[(i+1)%len(claims)]
+		var others []string
+		for j, other := range claims[:min(len(claims), maxClaims+1)] {
+			if j != i && len(others) < maxClaims {
+				others = append(others, shown(other))
+			}
+		}
+		by, none := strings.Join(others, ", "), "neither is applied"
+		if more := len(claims) - 1 - len(others); more > 0 {
+			by += fmt.Sprintf(" and %d more", more)
+		}
+		if len(claims) > 2 {
+			none = "none of them is applied"
+		}
 		p := pipeline.Problem{
-			File: c.Origin.Prefix + c.Path, Line: 1, Column: 1, Path: "", Rule: "PL-L01", Severity: pipeline.Error,
-			Message: fmt.Sprintf("the pipeline %q is claimed by %s too; neither is applied", name, other.Origin.Prefix+other.Path),
+			File: shown(c), Line: 1, Column: 1, Path: "", Rule: "PL-L01", Severity: pipeline.Error,
+			Message: fmt.Sprintf("the pipeline %q is claimed by %s too; %s", name, by, none),
 			Hint:    "keep one of them, or give one another name",
 		}
 		d.Problems = append(d.Problems, p)
 		d.closed[escapeTag(c.Origin.Snapshot.Source)] = true
-		d.Wanted[name].Errors = append(d.Wanted[name].Errors, p)
+		first.Errors = append(first.Errors, p)
 	}
 }
+
+// maxClaims is how many other files are named that claim the same pipeline.
+const maxClaims = 3
 
 // formerName returns the pipeline that a file stood for before it became unreadable or went astray: the name
 // it still says, or that of its last good version.

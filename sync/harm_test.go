@@ -1,8 +1,12 @@
 package sync
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/plumbline/plumbline/pipeline"
 )
@@ -212,4 +216,75 @@ func TestProblems(t *testing.T) {
 	if tree.Files() != 3 {
 		t.Errorf("%d files", tree.Files())
 	}
+}
+
+// TestOrderOfClaims lets files of two sources claim pipelines, many of them several times, and reads them in orders that the
+// dice choose: what is found, planned and told is the same in each, all who claim a pipeline are named, and none gets it.
+func TestOrderOfClaims(t *testing.T) {
+	const orders = 200
+	seed, differ, claimed := rand.Uint64(), 0, 0
+	dice := rand.New(rand.NewPCG(seed, 0))
+	for range orders {
+		e := newEnv(t, Enforce)
+		apps := &repo{name: "apps"}
+		e.repo.commit(map[string]string{"p0.json": doc{name: "p0", key: "k"}.String(), "p1.json": doc{name: "p1", key: "k"}.String()})
+		apps.commit(map[string]string{"p2.json": doc{name: "p2", key: "k"}.String(), "p3.json": doc{name: "p3", key: "k"}.String()})
+		sources := func(in *Input) { in.Sources = []string{"platform", "apps"} }
+		e.pass(origins(Origin{Snapshot: e.repo.snapshot()}, Origin{Snapshot: apps.snapshot()}), sources) // all four are live, and have their owners
+		claims := map[string][]string{}
+		for _, r := range []*repo{e.repo, apps} {
+			files := map[string]string{"p0.json": "", "p1.json": "", "p2.json": "", "p3.json": ""}
+			for i := range 2 + dice.IntN(4) {
+				path, name := fmt.Sprintf("f%d.json", i), fmt.Sprintf("p%d", dice.IntN(6))
+				if dice.IntN(3) == 0 {
+					path = fmt.Sprintf("p%d.json", i)
+				}
+				files[path] = doc{name: name, key: fmt.Sprintf("k%d", dice.IntN(2))}.String()
+				claims[name] = append(claims[name], r.name+"/"+path)
+			}
+			r.commit(files)
+		}
+		shuffled := func() *Report {
+			both := []Origin{{Snapshot: e.repo.snapshot(), Prefix: "platform/"}, {Snapshot: apps.snapshot(), Prefix: "apps/"}}
+			for _, o := range both {
+				dice.Shuffle(len(o.Snapshot.Files), func(i, j int) {
+					o.Snapshot.Files[i], o.Snapshot.Files[j] = o.Snapshot.Files[j], o.Snapshot.Files[i]
+				})
+			}
+			dice.Shuffle(2, func(i, j int) { both[i], both[j] = both[j], both[i] })
+			return e.pass(aPlan, origins(both...), sources)
+		}
+		told := func(r *Report) string {
+			var b strings.Builder
+			fmt.Fprintln(&b, strings.Join(lines(r), "\n"), r.PlanID)
+			for _, p := range r.Problems {
+				fmt.Fprintln(&b, p.String())
+			}
+			return b.String()
+		}
+		first := shuffled()
+		for range 3 {
+			if diff := cmp.Diff(told(first), told(shuffled())); diff != "" {
+				differ++
+				t.Errorf("another order of files, seed %d (-one +other):\n%s", seed, diff)
+			}
+		}
+		for name, paths := range claims {
+			if len(paths) < 2 {
+				continue
+			}
+			claimed++
+			for _, c := range first.Changes {
+				if c.Pipeline == name && c.Hold != HoldValidation {
+					t.Errorf("%s is claimed by %v and its change is %s, held %q; seed %d", name, paths, c.Outcome, c.Hold, seed)
+				}
+			}
+			for _, path := range paths {
+				if !strings.Contains(told(first), path) {
+					t.Errorf("nothing names %s, one of those that claim %s; seed %d:\n%s", path, name, seed, told(first))
+				}
+			}
+		}
+	}
+	t.Logf("figure G11: orders of files and sources = %d, pipelines claimed more than once = %d, outcomes that depend on the order = %d", 4*orders, claimed, differ)
 }

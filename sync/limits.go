@@ -1,6 +1,7 @@
 package sync
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -52,6 +53,7 @@ func (p *pass) limit() {
 		p.release()
 		return
 	}
+	p.await()
 	p.cap(Create, limits.Creates, "policy.limits.creates")
 	p.cap(Update, max(limits.Updates, managed*limits.UpdatesPercent/100), "policy.limits.updates")
 	deletes := min(limits.Deletes, max(1, managed*limits.DeletesPercent/100))
@@ -239,6 +241,40 @@ func (p *pass) prune(state *State, c *Change) {
 	case len(origin.Snapshot.Files) == 0:
 		c.confine("the source %s holds no pipeline file at all any more", source)
 	}
+}
+
+// await holds the deletes of pipelines whose file has another name now, as long as that one is not live and ours. Were the old one
+// deleted meanwhile, neither would be live for as long as the new one cannot be created.
+func (p *pass) await() {
+	due := p.due(Delete)
+	if len(due) == 0 {
+		return
+	}
+	awaited := map[string]*Wanted{} // :: the tag that names the file
+	for _, w := range p.desired.Wanted {
+		if !w.presumed && !p.isOurs(w.Name) {
+			awaited[sourceTag(w.Origin.Snapshot.Source, w.Path)] = w
+		}
+	}
+	for _, c := range due {
+		if w := awaited[c.shown[TagSource]]; w != nil {
+			c.hold(HoldPolicy, "%s is called %s now, which is not live and ours yet; until it is, the old one stays", w.Origin.Prefix+w.Path, w.Name)
+			c.releasable = true
+		}
+	}
+}
+
+// isOurs reports whether a pipeline was live and ours when the pass looked at it or, where it did not, by the listing.
+func (p *pass) isOurs(name string) bool {
+	if i, found := slices.BinarySearchFunc(p.report.Pipelines, name, func(s State, name string) int { return cmp.Compare(s.Name, name) }); found {
+		return p.report.Pipelines[i].Live != nil && p.report.Pipelines[i].Ownership == Managed
+	}
+	s := p.listed[name]
+	if s == nil {
+		return false
+	}
+	owner, _ := Owner(s.Tags, p.Instance, p.Sources)
+	return owner == Managed
 }
 
 // removed reports whether a commit shows that the file of an ownership tag has gone, or stands for another pipeline

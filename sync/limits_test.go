@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -221,6 +223,74 @@ func TestRenameWithPrune(t *testing.T) {
 	if notes := r.Changes[0].Notes; len(notes) != 1 || !strings.Contains(notes[0], "policy.prune deletes p00 later") {
 		t.Errorf("the notes are %q", notes)
 	}
+}
+
+// TestRenameFleet renames all pipelines in one commit, while passes are cut short at moments that the dice choose. The new ones
+// come first and the old ones go later, so that at each moment one of the two is live, and none of them is written twice.
+func TestRenameFleet(t *testing.T) {
+	fleet := 60
+	if os.Getenv("LONG_TESTS") != "" {
+		fleet = 500
+	}
+	seed := rand.Uint64()
+	dice := rand.New(rand.NewPCG(seed, 0))
+	synctest.Test(t, func(t *testing.T) {
+		e := newEnv(t, Apply)
+		e.fleet(fleet, "k1")
+		all := func(in *Input) {
+			in.Target.Prune = Prune{Enabled: true, Grace: time.Minute}
+			in.Target.Limits = &Limits{Creates: fleet, Deletes: fleet, DeletesPercent: 100}
+		}
+		e.pass(all)
+		time.Sleep(dayOld)
+		files, names := map[string]string{}, map[string]string{}
+		for i := range fleet {
+			was, is := fmt.Sprintf("p%02d", i), fmt.Sprintf("renamed-%d", i)
+			names[was], files[was+".json"] = is, doc{name: is, key: "k1"}.String()
+		}
+		e.repo.commit(files)
+		neither := 0
+		look := func(string) {
+			for was, is := range names {
+				if e.fake.pipelines[was] == nil && e.fake.pipelines[is] == nil {
+					neither++
+				}
+			}
+		}
+		cuts, passes := 0, 0
+		for ; passes < 60; passes++ {
+			ctx, cancel := context.WithCancel(t.Context())
+			calls, last := 0, dice.IntN(fleet)
+			e.fake.onCall = func(op string) {
+				look(op)
+				if calls++; calls == last && passes < 40 {
+					cuts++
+					cancel()
+				}
+			}
+			e.ctx = ctx
+			r := e.pass(all)
+			cancel()
+			if passes%3 == 2 && passes < 40 {
+				e.restart() // what it had seen of missing files is forgotten
+			}
+			if r.Err == nil && len(r.Changes) == 0 && len(r.Pipelines) == fleet {
+				break
+			}
+			time.Sleep(45 * time.Second)
+		}
+		look("")
+		e.ctx = t.Context()
+		if neither > 0 {
+			t.Errorf("of a pipeline neither the old nor the new one was live, %d times; seed %d", neither, seed)
+		}
+		for was, is := range names {
+			if p := e.fake.pipelines[is]; p == nil || p.version != 1 || e.fake.pipelines[was] != nil {
+				t.Errorf("%s became %s: %+v, and the old one is live: %v; seed %d", was, is, p, e.fake.pipelines[was] != nil, seed)
+			}
+		}
+		t.Logf("figure A24: pipelines renamed in one commit = %d, passes = %d, of which cut short = %d, moments with neither alive = %d", fleet, passes, cuts, neither)
+	})
 }
 
 // TestEmptiedSource empties one source of two: the few pipelines of it are within every limit, and wait all the same.
