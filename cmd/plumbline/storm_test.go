@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -294,4 +295,64 @@ func (st *storm) metrics() map[string]float64 {
 		}
 	}
 	return values
+}
+
+// TestSlowClients lets ten thousand clients connect to the webhooks, and as many as the pages take to those, that send nothing, or
+// half of a header, or half of a body: there are never more descriptors than the places for connections, /healthz answers, and
+// afterwards a webhook is taken and all is as before.
+func TestSlowClients(t *testing.T) {
+	if long(0, 1) == 0 {
+		t.Skip("it takes half a minute, and as many descriptors as clients; LONG_TESTS=1 runs it")
+	}
+	const clients, length = 10_000, 30 * time.Second
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil || limit.Cur < clients+1000 {
+		t.Skipf("the limit of open files is %d, and %d clients are wanted: %v", limit.Cur, clients, err)
+	}
+	s := newSite(t, "")
+	config := strings.Replace(siteConfig, "interval: 1s}", "interval: 1s, webhook: {secretFile: secret}}", 1)
+	s.write("plumbline.yaml", strings.Replace(config, `web: {listen: "127.0.0.1:0"}`, `web: {listen: "127.0.0.1:0", webhookListen: "127.0.0.1:0"}`, 1))
+	s.write("secret", "hush\n")
+	s.commit([]string{"web"}, "one")
+	s.start()
+	s.eventually("the pipeline is live", s.isLive("web", "one"))
+	st := &storm{t: t, admin: s.address("status, health and metrics"), hooks: s.address("webhooks"), counts: map[string]int{}}
+	st.client = &http.Client{Transport: &http.Transport{}, Timeout: time.Minute}
+	before := st.metrics()
+
+	ctx, cancel := context.WithTimeout(t.Context(), length)
+	defer cancel()
+	var group sync.WaitGroup
+	for i := range clients {
+		text := []string{"", "POST /webhooks/team HTTP/1.1\r\nHost: x\r\nX-A: ", "POST /webhooks/team HTTP/1.1\r\nHost: x\r\nX-Gitlab-Token: hush\r\nContent-Length: 1000\r\n\r\nx"}[i%3]
+		group.Go(func() { st.slow(ctx, st.hooks, text) })
+	}
+	for range 50 { // those of the pages have fewer places to take, and /healthz wants one
+		group.Go(func() { st.slow(ctx, st.admin, "GET /") })
+	}
+	var took []time.Duration
+	var most float64
+	for ctx.Err() == nil {
+		start := time.Now()
+		if code, text := s.get(st.admin + "/healthz"); code != http.StatusOK {
+			t.Errorf("it is not well: %d %s", code, text)
+		}
+		took = append(took, time.Since(start))
+		most = max(most, st.metrics()["process_open_fds"])
+		pause(ctx, 50*time.Millisecond)
+	}
+	s.commit([]string{"web"}, "two")
+	s.eventually("what was committed meanwhile is live", s.isLive("web", "two"))
+	group.Wait()
+	slices.Sort(took)
+	figure(t, "H5", "slow clients = %d, of which connected at some time = %d; /healthz p99 %v, asked %d times; most descriptors %.0f, before %.0f",
+		clients+50, st.counts["slow"], took[len(took)*99/100].Round(time.Millisecond), len(took), most, before["process_open_fds"])
+	if most > before["process_open_fds"]+2*256+50 {
+		t.Errorf("%.0f descriptors were open, %.0f before", most, before["process_open_fds"])
+	}
+	s.eventually("a webhook is taken", func() bool {
+		st.hook(t.Context(), "real", "hush")
+		return st.counts["real 202"] > 0
+	})
+	s.eventually("the places are free again", func() bool { return st.metrics()["process_open_fds"] < before["process_open_fds"]+20 })
 }
