@@ -2,9 +2,12 @@ package sim
 
 import (
 	"bytes"
+	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -663,15 +666,24 @@ func (c *checker) fights() {
 	}
 }
 
+// canaries are the forms in which the secret of the credentials could be told.
+var canaries = [][]byte{
+	[]byte(canary), []byte(base64.StdEncoding.EncodeToString([]byte(canary))), []byte(hex.EncodeToString([]byte(canary))), []byte(url.QueryEscape(canary)),
+}
+
 func (c *checker) secrets() {
-	if bytes.Contains(c.w.log.take(), []byte(canary)) {
+	tells := func(text []byte) bool {
+		c.w.searched += len(text)
+		return slices.ContainsFunc(canaries, func(form []byte) bool { return bytes.Contains(text, form) })
+	}
+	if tells(c.w.log.take()) {
 		c.fail("I33", "", len(c.events)-1, "the log has a secret")
 	}
 	for _, e := range c.events {
-		if bytes.Contains(e.durable, []byte(canary)) {
+		if tells(e.durable) {
 			c.fail("I33", "", e.n, "the journal has a secret")
 		}
-		if e.sent != nil && bytes.Contains(e.sent.body, []byte(canary)) {
+		if e.sent != nil && tells(e.sent.body) {
 			c.fail("I33", e.sent.pipeline, e.n, "a request has the secret of the credentials")
 		}
 	}

@@ -29,7 +29,7 @@ const (
 	account  = "111122223333"
 	goodRole = "arn:aws:iam::111122223333:role/pipeline"
 	evilRole = "arn:aws:iam::111122223333:role/admin"
-	canary   = "kEeP-tHiS-sEcReT"
+	canary   = "kEeP/tHiS+sEcReT"
 )
 
 // text is the file in git.

@@ -57,6 +57,7 @@ type played struct {
 	violations    []violation
 	story         string
 	calls, passes int
+	searched      int // bytes
 	took          time.Duration
 }
 
@@ -79,7 +80,7 @@ func play(t *testing.T, seed uint64) (p played) {
 		w := newWorld(t, seed, on)
 		w.run(*stepsFlag)
 		p.violations = check(w)
-		p.calls, p.passes = w.h.calls, w.h.passes
+		p.calls, p.passes, p.searched = w.h.calls, w.h.passes, w.searched
 		if len(p.violations) > 0 {
 			v := p.violations[0]
 			about, until := v.pipeline, v.at
@@ -169,7 +170,7 @@ func TestSimulation(t *testing.T) {
 		seeds = 40
 	}
 	start, from := time.Now(), firstSeed()
-	var next, calls, passes, failed atomic.Int64
+	var next, calls, passes, failed, searched atomic.Int64
 	var enough atomic.Bool // seeds have failed
 	t.Run("seeds", func(t *testing.T) {
 		for worker := range runtime.GOMAXPROCS(0) {
@@ -183,6 +184,7 @@ func TestSimulation(t *testing.T) {
 					p := playSurely(t, from+uint64(n)-1)
 					calls.Add(int64(p.calls))
 					passes.Add(int64(p.passes))
+					searched.Add(int64(p.searched))
 					switch {
 					case len(p.violations) == 0:
 					case *untilFlag == "":
@@ -197,5 +199,6 @@ func TestSimulation(t *testing.T) {
 			})
 		}
 	})
-	t.Logf("commit %s: %d seeds from %d, %d passes, %d calls, %d seeds with violations, %s", head(), min(next.Load(), int64(seeds)), from, passes.Load(), calls.Load(), failed.Load(), time.Since(start).Round(time.Second))
+	t.Logf("commit %s: %d seeds from %d, %d passes, %d calls, %d seeds with violations, %.1f MB of logs, journals and requests searched for a secret, %s", head(),
+		min(next.Load(), int64(seeds)), from, passes.Load(), calls.Load(), failed.Load(), float64(searched.Load())/1e6, time.Since(start).Round(time.Second))
 }

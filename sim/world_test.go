@@ -122,6 +122,7 @@ type world struct {
 	calmFrom  int                // the event with which the calm began
 	quietFrom int                // the event from which on nothing is to be done any more
 	final     []violation        // what was not settled then
+	searched  int                // bytes of logs, journals and requests that were searched for secrets
 }
 
 // chance is true once in n.
