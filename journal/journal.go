@@ -83,19 +83,28 @@ type Journal struct {
 	disk Disk
 	clock
 
-	mu     sync.Mutex
-	file   DiskFile // nil: it is only read
-	size   int64    // of the file, in bytes
-	limit  int64    // at which it is rewritten
-	next   int64
-	latest map[string]*standing // :: account/region/name → what its latest entries say
-	since  time.Time            // from when on nothing is missing, by the steady clock
-	recent []outcome            // those of the last day, oldest first, and some that are older
-	open   map[int64]pending    // :: id → an intent that has no outcome
-	torn   bool                 // the file ends in the middle of a line
+	mu    sync.Mutex
+	file  DiskFile // nil: it is only read
+	size  int64    // of the file as far as it was read, in bytes
+	limit int64    // at which it is rewritten
+	next  int64
+	torn  bool // the file ends in the middle of a line
+	memory
+}
 
+// memory is what the lines of the file come to.
+type memory struct {
+	latest    map[string]*standing // :: account/region/name → what its latest entries say
+	since     time.Time            // from when on nothing is missing, by the steady clock
+	recent    []outcome            // those of the last day, oldest first, and some that are older
+	open      map[int64]pending    // :: id → an intent that has no outcome
 	suspended map[scope]Suspension
 	struggles map[string]struggle // :: account/region/name → the reverts of late
+}
+
+// empty is the memory of an empty file.
+func empty() memory {
+	return memory{latest: map[string]*standing{}, open: map[int64]pending{}, suspended: map[scope]Suspension{}, struggles: map[string]struggle{}}
 }
 
 // standing is what is remembered of the entries of one pipeline. A fleet has thousands, so it is little.
@@ -121,14 +130,7 @@ type outcome struct {
 }
 
 func at(disk Disk, dir string) *Journal {
-	return (&Journal{path: filepath.Join(dir, "journal.log"), disk: disk, clock: startClock(disk), next: 1}).forget()
-}
-
-// forget makes the memory that of an empty file.
-func (j *Journal) forget() *Journal {
-	j.latest, j.recent, j.since, j.open = map[string]*standing{}, nil, time.Time{}, map[int64]pending{}
-	j.suspended, j.struggles = map[scope]Suspension{}, map[string]struggle{}
-	return j
+	return &Journal{path: filepath.Join(dir, "journal.log"), disk: disk, clock: startClock(disk), next: 1, memory: empty()}
 }
 
 // Open opens the journal in a folder, which is made if need be.
@@ -191,9 +193,14 @@ func (j *Journal) refreshLocked() error {
 	if err := old.Close(); err != nil {
 		return fmt.Errorf("closing the journal: %w", err)
 	}
-	j.forget()
-	if j.size, err = j.read(); err != nil || !j.since.IsZero() {
+	known := j.memory
+	j.memory = empty()
+	if j.size, err = j.read(); err != nil {
+		j.memory, j.size = known, -1 // half of what the file says would let through what the other half forbids; it is read again
 		return err
+	}
+	if !j.since.IsZero() {
+		return nil
 	}
 	return j.appendLocked(Entry{Time: j.wall().UTC(), Operation: begin})
 }

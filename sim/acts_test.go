@@ -18,7 +18,7 @@ var families = []string{
 	"throttle", "lost", "errors", "slow", "badreply", "pages", "stale", "denied", "unknownfield", "race", // replies of AWS
 	"drift", "owners", "fight", "executions", "clock", // other people, and AWS itself
 	"remove", "rename", "broken", "empty", "unreadable", "rewrite", "mass", "secrets", // the repository
-	"crash", "lostreply", "lost-state", "full", "two", "config", "suspend", "prune", "fence", "jump", // our side
+	"crash", "lostreply", "lost-state", "full", "baddisk", "two", "config", "suspend", "prune", "fence", "jump", // our side
 }
 
 func sortedPaths(files map[string]file) []string { return slices.Sorted(maps.Keys(files)) }
@@ -43,7 +43,7 @@ func (w *world) act() {
 		{"remove", 3, w.removeFile}, {"prune", 3, w.removeFile}, {"rename", 3, w.renameFile}, {"broken", 4, w.breakFile}, {"mass", 3, w.massChange},
 		{"empty", 2, w.emptyRepo}, {"unreadable", 3, w.unreadable}, {"rewrite", 2, w.rewriteRepo},
 		{"drift", 5, w.personEdits}, {"owners", 4, w.personRetags}, {"fight", 2, w.fight}, {"unknownfield", 2, w.personAddsField}, {"executions", 4, w.startExecution},
-		{"crash", 5, w.crash}, {"lost-state", 3, w.crash}, {"full", 2, w.fillDisk}, {"config", 2, w.reconfigure}, {"fence", 2, w.refence}, {"suspend", 3, w.suspend},
+		{"crash", 5, w.crash}, {"lost-state", 3, w.crash}, {"full", 2, w.fillDisk}, {"baddisk", 3, w.spoilDisk}, {"config", 2, w.reconfigure}, {"fence", 2, w.refence}, {"suspend", 3, w.suspend},
 		{"clock", 1, w.moveClock}, {"jump", 3, w.jumpClock}, {"", 4, w.rearm},
 	}
 	sum := 0
@@ -315,6 +315,15 @@ func (w *world) fillDisk() {
 	i.disk.mu.Unlock()
 }
 
+// spoilDisk lets single calls of a disk fail, few or many, or none any more.
+func (w *world) spoilDisk() {
+	i := w.someInstance()
+	i.disk.mu.Lock()
+	defer i.disk.mu.Unlock()
+	i.disk.bad, i.filled = pick(w, 0, .01, .1, .5), true
+	w.h.note("of the disk of %s so many calls fail: %v", i.id, i.disk.bad)
+}
+
 // reconfigure restarts an instance with another policy.
 func (w *world) reconfigure() {
 	i := w.someInstance()
@@ -351,18 +360,22 @@ func (w *world) refence() {
 // freeze is how long a suspension lasts that has an end.
 const freeze = 15 * time.Minute
 
-// suspend is a person's word that a pipeline, or all, are left alone; or that they are not any more.
+// suspend is a person's word that a pipeline, or all, are left alone; or that they are not any more. It is given by a command,
+// which is a process of its own beside the daemon.
 func (w *world) suspend() {
 	i := w.someInstance()
-	if i.proc == nil || i.proc.isDead() || i.journal == nil {
+	words, err := journal.OpenOn(mount{i.disk, &proc{of: i, name: "ann", spared: true}, w.h}, "/state")
+	if err != nil {
+		w.h.note("ann's word to %s is not heard: %v", i.id, err)
 		return
 	}
+	defer words.Close()
 	t, name := pick(w, i.setup.targets...), w.somePipeline()
 	if w.chance(6) {
 		name = ""
 	}
 	if w.chance(3) {
-		err := i.journal.Resume(t.name, "", "ann", "go on")
+		err := words.Resume(t.name, "", "ann", "go on")
 		w.h.note("%s goes on with all in %s: %v", i.id, t.name, err)
 		return
 	}
@@ -370,7 +383,7 @@ func (w *world) suspend() {
 	if w.chance(2) && !w.on["jump"] { // a clock that jumps ends it when it likes
 		s.Until = time.Now().Add(freeze)
 	}
-	err := i.journal.Suspend(s)
+	err = words.Suspend(s)
 	w.h.note("%s is told to leave %q in %s alone until %v: %v", i.id, name, t.name, s.Until, err)
 }
 

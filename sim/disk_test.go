@@ -24,6 +24,8 @@ type disk struct {
 	sure  map[string]*inode // as they are after a loss of power
 	next  int
 	full  bool          // writes fail
+	bad   float64       // how likely it is that a call fails
+	dice  *rand.Rand    // for that
 	ahead time.Duration // how far the clock of its machine is off
 }
 
@@ -32,7 +34,9 @@ type inode struct {
 	synced int // how much of it is safe
 }
 
-func newDisk() *disk { return &disk{names: map[string]*inode{}, sure: map[string]*inode{}} }
+func newDisk(seed uint64) *disk {
+	return &disk{names: map[string]*inode{}, sure: map[string]*inode{}, dice: rand.New(rand.NewPCG(seed, 10))}
+}
 
 // crash loses power.
 func (d *disk) crash(dice *rand.Rand) {
@@ -83,6 +87,10 @@ func (m mount) enter() (leave func(), err error) {
 		return nil, err
 	}
 	m.mu.Lock()
+	if m.bad > 0 && !m.proc.spared && m.dice.Float64() < m.bad {
+		m.mu.Unlock()
+		return nil, syscall.EIO
+	}
 	return m.mu.Unlock, nil
 }
 

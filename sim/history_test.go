@@ -166,6 +166,8 @@ type proc struct {
 	of   *instance
 	name string // a1: the first process of the instance a
 
+	spared bool // by a bad disk: of a word that was refused and is there all the same the checker knows nothing
+
 	mu      stdsync.Mutex
 	dead    bool
 	steps   int // until it dies; 0 for never

@@ -210,7 +210,7 @@ func (w *world) settle() {
 		if i == 1 && w.chance(2) {
 			s.instance = "other"
 		}
-		w.all = append(w.all, &instance{id: []string{"a", "b"}[i], disk: newDisk(), setup: s})
+		w.all = append(w.all, &instance{id: []string{"a", "b"}[i], disk: newDisk(w.seed + uint64(i)), setup: s})
 	}
 	if w.on["prune"] || w.chance(2) { // deletes wait for a journal that is a day old
 		for _, i := range w.all {
@@ -387,7 +387,7 @@ func (w *world) calm() {
 	}
 	for _, i := range w.all {
 		i.disk.mu.Lock()
-		i.disk.full, i.disk.ahead = false, 0
+		i.disk.full, i.disk.bad, i.disk.ahead = false, 0, 0
 		i.disk.mu.Unlock()
 		if i.proc != nil {
 			i.proc.killAfter(0)

@@ -68,13 +68,16 @@ func (p *pass) repeats(ctx context.Context, c *Change) bool {
 // what has failed before.
 func (p *pass) mayWrite(ctx context.Context, c *Change) bool {
 	err := p.still(ctx, c)
-	switch s := p.suspendedNow(c.Pipeline); {
+	switch s, unread := p.suspendedNow(c.Pipeline); {
 	case s != nil:
 		p.holdSuspended(c, s)
 		return false
 	case errors.Is(err, ErrMoved):
 		c.Outcome, c.Err = Skipped, err
 		p.report.Err = err
+		return false
+	case unread != nil: // somebody may have said that it is to be left alone
+		c.Outcome, c.Err = Failed, fmt.Errorf("what is suspended cannot be read: %w", unread)
 		return false
 	case err != nil:
 		c.hold(HoldSource, "the source cannot be read now, and nothing is changed by what was read before: %v", err)

@@ -51,12 +51,12 @@ func covering(all []journal.Suspension, target, pipeline string) *journal.Suspen
 }
 
 // suspendedNow asks the journal once more, right before a write.
-func (p *pass) suspendedNow(name string) *journal.Suspension {
+func (p *pass) suspendedNow(name string) (*journal.Suspension, error) {
 	if p.Target.Journal == nil {
-		return nil
+		return nil, nil
 	}
-	all, _ := p.Target.Journal.Suspensions()
-	return covering(all, p.Target.Name, name)
+	all, err := p.Target.Journal.Suspensions()
+	return covering(all, p.Target.Name, name), err
 }
 
 func (p *pass) holdSuspended(c *Change, s *journal.Suspension) {
