@@ -583,6 +583,10 @@ func (c *checker) places() {
 		if source, _, ok := w.wanted(); ok && w.op != "DeletePipeline" && !w.view.setup.feed(source).mayTouch(w.set.name) {
 			c.fail("I23", w.pipeline, w.sent, "%s of %s, which may not touch %s", w.op, source, w.set.name)
 		}
+		source, _, _ := strings.Cut(w.sight.tags["plumbline:source"], ":")
+		if feed := w.view.setup.feed(source); feed != nil && w.op == "DeletePipeline" && !feed.mayTouch(w.set.name) {
+			c.fail("I23", w.pipeline, w.sent, "a delete for what a commit of %s shows, which may not touch %s", source, w.set.name)
+		}
 	})
 }
 

@@ -406,6 +406,7 @@ func (w *world) calm() {
 			break
 		}
 	}
+	time.Sleep(4 * interval) // what one pass has done lets the next one do more: an old pipeline goes when the new one is there
 	// What nobody is told of is found out all the same, in two intervals.
 	if w.chance(2) {
 		w.commit("the last commit", func(files map[string]file) {

@@ -215,7 +215,9 @@ func (p *pass) prune(state *State, c *Change) {
 	source := sourceOf(state.Live.Tags)
 	r, recorded := parseRecord(state.Live.Tags[TagApplied])
 	origin := p.Tree.origin(source)
-	removed, grace := origin != nil && origin.removed(state.Live.Tags[TagSource], state.Name), p.Target.Prune.grace()
+	// Of a source that may not touch this target a commit shows nothing: it may have moved the file, which a fence keeps away.
+	removed := origin != nil && origin.mayTouch(p.Target.Name) && origin.removed(state.Live.Tags[TagSource], state.Name)
+	grace := p.Target.Prune.grace()
 	since := time.Now()
 	if removed {
 		since = p.Target.Memory.gone(state.Name)

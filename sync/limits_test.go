@@ -259,7 +259,8 @@ func TestRenameFleet(t *testing.T) {
 		}
 		cuts, passes := 0, 0
 		for ; passes < 60; passes++ {
-			ctx, cancel := context.WithCancel(t.Context())
+			cancel := func() {}
+			e.ctx, cancel = context.WithCancel(t.Context())
 			calls, last := 0, dice.IntN(fleet)
 			e.fake.onCall = func(op string) {
 				look(op)
@@ -268,7 +269,6 @@ func TestRenameFleet(t *testing.T) {
 					cancel()
 				}
 			}
-			e.ctx = ctx
 			r := e.pass(all)
 			cancel()
 			if passes%3 == 2 && passes < 40 {
@@ -397,6 +397,35 @@ func TestPruneNeedsARemoval(t *testing.T) {
 			e.wantWrites()
 			time.Sleep(time.Hour)
 		}
+	})
+}
+
+// TestPruneBehindAFence moves a file of a source that may not touch the target any more, and removes another: both pipelines stay,
+// since the configuration and no commit is why they are not wanted. (Found by the simulation, seeds 3864756635 and 3864756109 of
+// commit bd8385c2c009.)
+func TestPruneBehindAFence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newEnv(t, Apply)
+		e.fleet(20, "k1")
+		wantOutcomes(t, e.pass(), "create applied", 20)
+		time.Sleep(dayOld)
+		e.repo.commit(map[string]string{"p01.json": "", "moved.json": doc{name: "p01", key: "k1"}.String(), "p02.json": ""})
+		var fence []string
+		look := func(in *Input) {
+			in.Tree = Read([]Origin{{Snapshot: e.repo.snapshot(), Targets: fence}}, []string{"eu"})
+			in.Target.Prune, in.Only = Prune{Enabled: true, Grace: time.Minute}, []string{"p01", "p02"}
+		}
+		fence = []string{"elsewhere"}
+		for range 3 {
+			wantOutcomes(t, e.pass(look), "delete held:limit", 2)
+			e.wantWrites()
+			time.Sleep(time.Hour)
+		}
+		fence = nil // and the grace begins
+		wantOutcomes(t, e.pass(look), "delete held:policy", 1)
+		time.Sleep(2 * time.Minute)
+		wantOutcomes(t, e.pass(look), "delete applied", 1)
+		e.wantWrites("Delete p02")
 	})
 }
 
