@@ -225,6 +225,24 @@ func TestRenameWithPrune(t *testing.T) {
 	}
 }
 
+// cutAt makes a pass that is cancelled at a call, and looks before each.
+func (e *env) cutAt(call int, look func(), changes ...func(*Input)) (r *Report, cut bool) {
+	before := e.ctx
+	ctx, cancel := context.WithCancel(before)
+	defer cancel()
+	calls := 0
+	e.ctx, e.fake.onCall = ctx, func(string) {
+		look()
+		if calls++; calls == call {
+			cut = true
+			cancel()
+		}
+	}
+	r = e.pass(changes...)
+	e.ctx, e.fake.onCall = before, nil
+	return r, cut
+}
+
 // TestRenameFleet renames all pipelines in one commit, while passes are cut short at moments that the dice choose. The new ones
 // come first and the old ones go later, so that at each moment one of the two is live, and none of them is written twice.
 func TestRenameFleet(t *testing.T) {
@@ -250,7 +268,7 @@ func TestRenameFleet(t *testing.T) {
 		}
 		e.repo.commit(files)
 		neither := 0
-		look := func(string) {
+		look := func() {
 			for was, is := range names {
 				if e.fake.pipelines[was] == nil && e.fake.pipelines[is] == nil {
 					neither++
@@ -259,18 +277,14 @@ func TestRenameFleet(t *testing.T) {
 		}
 		cuts, passes := 0, 0
 		for ; passes < 60; passes++ {
-			cancel := func() {}
-			e.ctx, cancel = context.WithCancel(t.Context())
-			calls, last := 0, dice.IntN(fleet)
-			e.fake.onCall = func(op string) {
-				look(op)
-				if calls++; calls == last && passes < 40 {
-					cuts++
-					cancel()
-				}
+			last := 0 // the call at which the pass is cut short
+			if passes < 40 {
+				last = dice.IntN(fleet)
 			}
-			r := e.pass(all)
-			cancel()
+			r, cut := e.cutAt(last, look, all)
+			if cut {
+				cuts++
+			}
 			if passes%3 == 2 && passes < 40 {
 				e.restart() // what it had seen of missing files is forgotten
 			}
@@ -279,8 +293,7 @@ func TestRenameFleet(t *testing.T) {
 			}
 			time.Sleep(45 * time.Second)
 		}
-		look("")
-		e.ctx = t.Context()
+		look()
 		if neither > 0 {
 			t.Errorf("of a pipeline neither the old nor the new one was live, %d times; seed %d", neither, seed)
 		}
