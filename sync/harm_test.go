@@ -221,7 +221,10 @@ func TestProblems(t *testing.T) {
 // TestOrderOfClaims lets files of two sources claim pipelines, many of them several times, and reads them in orders that the
 // dice choose: what is found, planned and told is the same in each, all who claim a pipeline are named, and none gets it.
 func TestOrderOfClaims(t *testing.T) {
-	const orders = 200
+	orders := 200
+	if testing.Short() {
+		orders = 40
+	}
 	seed, differ, claimed := rand.Uint64(), 0, 0
 	dice := rand.New(rand.NewPCG(seed, 0))
 	for range orders {
