@@ -24,5 +24,8 @@ func (c clock) age(t time.Time) time.Duration {
 	return max(0, min(c.steady().Sub(t), c.wall().Sub(t)))
 }
 
-// place returns when a time of the file was by the steady clock.
-func (c clock) place(t time.Time) time.Time { return c.steady().Add(-c.age(t)) }
+// place returns when a time of the file was by the steady clock, and whether it can be: a time that is still to come was told by
+// a clock that was ahead.
+func (c clock) place(t time.Time) (at time.Time, can bool) {
+	return c.steady().Add(-c.age(t)), !t.After(c.wall()) && !t.After(c.steady())
+}

@@ -98,6 +98,7 @@ type memory struct {
 	since     time.Time            // from when on nothing is missing, by the steady clock
 	recent    []outcome            // those of the last day, oldest first, and some that are older
 	open      map[int64]pending    // :: id → an intent that has no outcome
+	newest    time.Time            // of the lines whose time can be, by the steady clock
 	suspended map[scope]Suspension
 	struggles map[string]struggle // :: account/region/name → the reverts of late
 }
@@ -419,7 +420,13 @@ func (j *Journal) putLocked(line []byte) error {
 }
 
 func (j *Journal) note(e Entry) {
-	at := j.place(e.Time)
+	at, can := j.place(e.Time)
+	if at.Before(j.newest) { // it was written later than the lines before it, whatever the clock said then
+		at = j.newest
+	}
+	if can {
+		j.newest = at
+	}
 	if e.Operation == begin {
 		if j.since.IsZero() {
 			j.since = at

@@ -467,8 +467,11 @@ func TestOlderFormat(t *testing.T) {
 
 // TestBounds: at its limit the file keeps what matters, however old, and the newest of the rest.
 func TestBounds(t *testing.T) {
-	dir := t.TempDir()
-	j := open(t, dir)
+	dir, off := t.TempDir(), -2*year
+	j, err := OpenOn(shaky{off: &off}, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
 	first := do(t, j, intent("old", "create"), Applied)
 	if err := j.Suspend(Suspension{Target: "eu", Pipeline: "web", By: "ops", Reason: "kept"}); err != nil {
 		t.Fatal(err)
