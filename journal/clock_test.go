@@ -117,3 +117,30 @@ func TestClockOfTheBeginning(t *testing.T) {
 		}
 	})
 }
+
+// TestClockJumpsTwice sets a clock that was ahead when the journal was opened right, and ahead again after a delete, of which both
+// clocks then say that it was long ago. What the process knew before it reads the file again stays as young as it is.
+func TestClockJumpsTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		do(t, open(t, dir), intent("web", "update"), Applied)
+		time.Sleep(26 * time.Hour)
+		off := year
+		j, err := OpenOn(shaky{off: &off}, dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = j.Close() })
+		off = 0
+		do(t, j, intent("old", "delete"), Applied)
+		off = year
+		do(t, open(t, dir), intent("web", "update"), Applied)
+		if n, known := j.Count("111122223333", "eu-west-1", "delete"); n != 1 || !known {
+			t.Errorf("%d deletes, known %v", n, known)
+		}
+		time.Sleep(day)
+		if n, _ := j.Count("111122223333", "eu-west-1", "delete"); n != 0 {
+			t.Errorf("%d deletes a day later", n)
+		}
+	})
+}

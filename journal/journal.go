@@ -90,6 +90,7 @@ type Journal struct {
 	next  int64
 	torn  bool // the file ends in the middle of a line
 	memory
+	placed map[mark]time.Time // while the file is read again: when lines that were known before were written, by the steady clock
 }
 
 // memory is what the lines of the file come to.
@@ -132,6 +133,18 @@ type outcome struct {
 
 func at(disk Disk, dir string) *Journal {
 	return &Journal{path: filepath.Join(dir, "journal.log"), disk: disk, clock: startClock(disk), next: 1, memory: empty()}
+}
+
+// places returns when the lines that count were written, by the steady clock.
+func (m memory) places() map[mark]time.Time {
+	places := map[mark]time.Time{}
+	for _, o := range m.recent {
+		places[mark{o.id, true}] = o.at
+	}
+	for id, e := range m.open {
+		places[mark{id, false}] = e.at
+	}
+	return places
 }
 
 // Open opens the journal in a folder, which is made if need be.
@@ -195,8 +208,10 @@ func (j *Journal) refreshLocked() error {
 		return fmt.Errorf("closing the journal: %w", err)
 	}
 	known := j.memory
-	j.memory = empty()
-	if j.size, err = j.read(); err != nil {
+	j.memory, j.placed = empty(), known.places()
+	j.size, err = j.read()
+	j.placed = nil
+	if err != nil {
 		j.memory, j.size = known, -1 // half of what the file says would let through what the other half forbids; it is read again
 		return err
 	}
@@ -421,6 +436,9 @@ func (j *Journal) putLocked(line []byte) error {
 
 func (j *Journal) note(e Entry) {
 	at, can := j.place(e.Time)
+	if was, known := j.placed[mark{e.ID, e.Outcome != ""}]; known { // the clock may have jumped twice since
+		at, can = was, true
+	}
 	if at.Before(j.newest) { // it was written later than the lines before it, whatever the clock said then
 		at = j.newest
 	}
