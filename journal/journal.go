@@ -328,8 +328,10 @@ func (j *Journal) Count(account, region, operation string) (n int, known bool) {
 			n++
 		}
 	}
-	for _, e := range j.open { // calls that a crash may have cut short or not
-		if e.Account == account && e.Region == region && e.Operation == operation && now.Sub(e.at) < day {
+	for id, e := range j.open { // calls that a crash may have cut short or not
+		// One that was tried again later had not been made: the pipeline was read in between.
+		latest := j.latest[key(account, region, e.Pipeline)]
+		if e.Account == account && e.Region == region && e.Operation == operation && latest.intent == id && now.Sub(e.at) < day {
 			n++
 		}
 	}

@@ -154,6 +154,19 @@ func TestKnowsLive(t *testing.T) {
 	}
 }
 
+// TestCountsOnce wants a delete that a crash cut short before its call, and that was made after that, to count once.
+func TestCountsOnce(t *testing.T) {
+	j := open(t, t.TempDir())
+	do(t, j, intent("old", "delete"), "")
+	if n, _ := j.Count("111122223333", "eu-west-1", "delete"); n != 1 {
+		t.Errorf("%d deletes, one of them in doubt", n)
+	}
+	do(t, j, intent("old", "delete"), Applied)
+	if n, _ := j.Count("111122223333", "eu-west-1", "delete"); n != 1 {
+		t.Errorf("%d deletes of one pipeline, which was still there after the first", n)
+	}
+}
+
 // TestTorn cuts the file at every byte, as a crash may: what was whole stays, and what comes after is not
 // swallowed by what was cut.
 func TestTorn(t *testing.T) {
