@@ -297,9 +297,9 @@ func (st *storm) metrics() map[string]float64 {
 	return values
 }
 
-// TestSlowClients lets ten thousand clients connect to the webhooks, and as many as the pages take to those, that send nothing, or
-// half of a header, or half of a body: there are never more descriptors than the places for connections, /healthz answers, and
-// afterwards a webhook is taken and all is as before.
+// TestSlowClients lets ten thousand clients connect to the webhooks, and fifty to the pages, that send nothing, or half of a
+// header, or half of a body: there are never more descriptors than the places for connections, /healthz answers, and afterwards a
+// webhook is taken and all is as before.
 func TestSlowClients(t *testing.T) {
 	if long(0, 1) == 0 {
 		t.Skip("it takes half a minute, and as many descriptors as clients; LONG_TESTS=1 runs it")
